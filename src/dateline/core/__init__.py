@@ -1,0 +1,1 @@
+"""The pure part: values and functions, no clock, no chance, no database, no logging."""

@@ -1,0 +1,209 @@
+"""The canonical form: one value, one text, one digest.
+
+Objects are sorted by key, numbers and strings are written as RFC 8785 says. Decimals, instants, dates, durations, ids and bytes become
+strings, so that no digest depends on how a float is printed. Integers keep all their digits.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic_core import to_jsonable_python
+
+from dateline.errors import NotCanonical
+
+__all__ = ["canonical", "digest", "instant", "plain", "salted"]
+
+DEEPEST = 200
+"""Levels of nesting that have a canonical form; deeper input is refused before it can exhaust the stack."""
+
+_I64 = 2**63
+
+
+def canonical(value: Any) -> bytes:
+    """Return the canonical JSON of a value.
+
+    Raises:
+        NotCanonical: For NaN, infinity, lone surrogates, unknown types, and nesting deeper than `DEEPEST`.
+
+    Source: RFC 8785 (JSON Canonicalization Scheme).
+    """
+    try:
+        return orjson.dumps(plain(value), option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise NotCanonical(f"no canonical form: {error}") from error
+
+
+def digest(text: bytes) -> str:
+    """Return 64 lowercase hex digits of SHA-256.
+
+    Source: FIPS 180-4.
+    """
+    return hashlib.sha256(text).hexdigest()
+
+
+def salted(salt: bytes, text: bytes) -> str:
+    """Return the digest that stands in a body for a personal value; without the salt it tells nothing about it."""
+    return hashlib.sha256(salt + text).hexdigest()
+
+
+def instant(value: datetime) -> str:
+    """Return an instant as text: UTC with `Z`, the fraction without trailing zeros; a naive one keeps no zone.
+
+    Source: RFC 3339.
+    """
+    suffix = ""
+    if value.tzinfo is not None:
+        value, suffix = value.astimezone(UTC), "Z"
+    text = value.replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if value.microsecond else text) + suffix
+
+
+def _clock(value: time) -> str:
+    text = value.isoformat()
+    return text.rstrip("0") if value.microsecond else text
+
+
+def _duration(value: timedelta) -> str:
+    """Return a duration as ISO 8601 writes it, in seconds, which neither months nor summer time can bend."""
+    sign = "-" if value < timedelta(0) else ""
+    value = abs(value)
+    whole = value.days * 86_400 + value.seconds
+    fraction = f".{value.microseconds:06d}".rstrip("0") if value.microseconds else ""
+    return f"{sign}PT{whole}{fraction}S"
+
+
+def _float(value: float) -> Any:
+    """Return a float as ECMAScript prints it; Python finds the same digits and only arranges them otherwise."""
+    if not math.isfinite(value):
+        raise NotCanonical(f"{value} is no number that JSON can hold")
+    if value == 0:
+        return 0
+    mantissa, _, power = f"{value!r}".partition("e")
+    sign, mantissa = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(power or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0")
+    if len(digits) <= point <= 21:
+        text = digits + "0" * (point - len(digits))
+    elif 0 < point <= 21:
+        text = f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = f"0.{'0' * -point}{digits}"
+    else:
+        exponent = point - 1
+        text = f"{digits[0]}{'.' if len(digits) > 1 else ''}{digits[1:]}e{'+' if exponent > 0 else '-'}{abs(exponent)}"
+    return orjson.Fragment((sign + text).encode())
+
+
+def _int(value: int) -> Any:
+    return int(value) if -_I64 <= value < _I64 else orjson.Fragment(str(int(value)).encode())
+
+
+def _decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise NotCanonical(f"{value} is no number that a record can hold")
+    return str(value)
+
+
+def _text(value: str) -> str:
+    return str(value)
+
+
+def _bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+_LEAVES: dict[type, Callable[[Any], Any]] = {
+    str: _identity,
+    bool: _identity,
+    type(None): _identity,
+    int: _int,
+    float: _float,
+    Decimal: _decimal,
+    datetime: instant,
+    date: date.isoformat,
+    time: _clock,
+    timedelta: _duration,
+    UUID: str,
+    bytes: _bytes,
+    orjson.Fragment: _identity,
+}
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a value made of what JSON has: dicts, lists, strings, numbers, booleans, None.
+
+    Raises:
+        NotCanonical: As `canonical` does.
+    """
+    leaf = _LEAVES.get(type(value))
+    if leaf is not None:
+        return leaf(value)
+    if depth > DEEPEST:
+        raise NotCanonical(f"nested deeper than {DEEPEST} levels")
+    if isinstance(value, BaseModel):
+        return _object(value.__dict__, depth)
+    if isinstance(value, dict):
+        return _object(value, depth)
+    if isinstance(value, list | tuple):
+        return [plain(item, depth + 1) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item, depth + 1) for item in value), key=canonical)
+    if isinstance(value, Enum):
+        return plain(value.value, depth + 1)
+    for known, leaf in _LEAVES.items():
+        if isinstance(value, known):
+            return leaf(known(value)) if known in (str, int, float) else leaf(value)
+    if isinstance(value, SecretStr | SecretBytes):
+        raise NotCanonical("a secret has no place in a record; store a reference to it instead")
+    try:
+        return plain(to_jsonable_python(value, inf_nan_mode="constants"), depth + 1)
+    except (ValueError, RecursionError) as error:
+        raise NotCanonical(f"{type(value).__qualname__} has no canonical form") from error
+
+
+def _object(value: dict[Any, Any], depth: int) -> Any:
+    made = {}
+    beyond = False
+    for key, item in value.items():
+        if type(key) is not str:
+            key = _key(key)
+        beyond = beyond or (not key.isascii() and max(key) >= "\ud800")
+        made[key] = plain(item, depth + 1)
+    if beyond:
+        # RFC 8785 sorts by UTF-16 units; orjson by code points, which differ once a key holds a character beyond the surrogates.
+        ordered = sorted(made.items(), key=lambda pair: _utf16(pair[0]))
+        return orjson.Fragment(b"{" + b",".join(canonical(key) + b":" + canonical(item) for key, item in ordered) + b"}")
+    return made
+
+
+def _utf16(key: str) -> bytes:
+    try:
+        return key.encode("utf-16-be")
+    except UnicodeEncodeError as error:
+        raise NotCanonical("a lone surrogate is no character") from error
+
+
+def _key(key: Any) -> str:
+    made = plain(key)
+    if isinstance(made, str):
+        return made
+    if type(made) is int:
+        return str(made)
+    raise NotCanonical(f"a key of type {type(key).__qualname__} has no canonical form")

@@ -1,0 +1,174 @@
+"""The layers up to a version, oldest first: who holds which slot, what must be read, and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from dateline.core.canon import canonical, digest
+from dateline.core.event import Event
+from dateline.core.layer import Function, place
+from dateline.core.plan import Plan, Planned, coalesce, key_of, rejection_of, unique
+from dateline.core.snapshot import Field, Snapshot, fields_of
+from dateline.core.step import Step
+from dateline.errors import HandlerFailed, HandlerFault, NameTaken, NotInForce, SameLayer, UndeclaredStep, WrongKind, WrongRole
+
+__all__ = ["Cascade", "Slot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A named place in a cascade, held by one function at a time; name, position and step keys outlive its holders.
+
+    Args:
+        date: When the slot was opened.
+        holder: Who holds it; None once it is retired.
+        since: The date of its last change.
+        held: All who held it, oldest first.
+    """
+
+    name: str
+    role: str
+    date: date
+    holder: Function | None
+    since: date
+    held: tuple[Function, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Cascade:
+    """What decides one kind at one version.
+
+    Args:
+        version: The date that it was resolved for.
+        event: The kind's shape in force.
+        slots: All slots in their order, retired ones too: their names stay taken.
+    """
+
+    kind: str
+    version: date | None
+    event: type[Event]
+    slots: tuple[Slot, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checks = tuple(s for s in self.slots if s.role == "check" and s.holder)
+        handlers = tuple(s for s in self.slots if s.role == "handler" and s.holder)
+        snapshots = dict.fromkeys(snapshot for s in (*checks, *handlers) if s.holder for snapshot in s.holder.snapshots)
+        object.__setattr__(self, "checks", checks)
+        object.__setattr__(self, "handlers", handlers)
+        object.__setattr__(self, "snapshots", tuple(snapshots))
+        object.__setattr__(self, "fields", tuple(f for snapshot in snapshots for f in fields_of(snapshot)))
+        holders = [(s.name, s.role, s.holder.dotted, s.holder.day, self.sources.get(s.holder.dotted)) for s in self.slots if s.holder]
+        object.__setattr__(self, "digest", digest(canonical(holders)))
+
+    checks: tuple[Slot, ...] = field(init=False)
+    handlers: tuple[Slot, ...] = field(init=False)
+    snapshots: tuple[type[Snapshot], ...] = field(init=False)
+    fields: tuple[Field, ...] = field(init=False)
+    digest: str = field(init=False)
+    """SHA-256 over who holds which slot and, where known, their code."""
+
+    def joined_by(self, function: Function) -> Cascade:
+        """Return the cascade with a function of a later date, or of the same, in it.
+
+        Raises:
+            NameTaken, NotInForce, WrongKind, WrongRole, SameLayer: As rules 1 to 3 say.
+        """
+        old = function.role.supersedes
+        if old is None:
+            self._free(function)
+            slot = Slot(function.name, function.role.name, function.date, function, function.date, (function,))
+            return replace(self, slots=(*self.slots, slot))
+        slot = self._held(old, function.where, function.date, function.role.name, function.kind)
+        self._free(function, but=slot)
+        changed = replace(slot, holder=function, since=function.date, held=(*slot.held, function))
+        return replace(self, slots=tuple(changed if s is slot else s for s in self.slots))
+
+    def without(self, old: Any, where: str, day: date) -> Cascade:
+        """Return the cascade with the slot that a function holds retired."""
+        slot = self._held(old, where, day, None, self.kind)
+        changed = replace(slot, holder=None, since=day)
+        return replace(self, slots=tuple(changed if s is slot else s for s in self.slots))
+
+    def _free(self, function: Function, but: Slot | None = None) -> None:
+        for slot in self.slots:
+            if slot.role == function.role.name and slot is not but and slot.name == function.name:
+                raise NameTaken(
+                    f"{function.where}: the {slot.role} slot {slot.name!r} of {self.kind} was opened on {slot.date} and its name is never "
+                    f"used again; choose another name, or write @{slot.role}(supersedes=…)"
+                )
+            if slot is not but and any(held.call is function.call for held in slot.held):
+                raise NameTaken(f"{function.where}: stands in the slot {slot.name!r} already; a function holds one slot")
+
+    def _held(self, old: Any, where: str, day: date, role: str | None, kind: str) -> Slot:
+        for slot in self.slots:
+            if not any(held.call is old for held in slot.held):
+                continue
+            if role is not None and slot.role != role:
+                raise WrongRole(f"{where}: {place(old)} is a {slot.role}; only a {slot.role} can take its place")
+            if slot.holder is None:
+                raise NotInForce(f"{where}: the slot {slot.name!r} was retired on {slot.since}; open a new one under another name")
+            if slot.holder.call is not old:
+                raise NotInForce(f"{where}: {place(old)} no longer holds {slot.name!r}; since {slot.since} it is {slot.holder.where}: name that")
+            if slot.since >= day:
+                raise SameLayer(f"{where}: {place(old)} is of {slot.since} too; a slot changes once a date: edit it, or use a later date")
+            return slot
+        raise NotInForce(f"{where}: {place(old)} holds no slot of {kind} before {day}; name the function that does")
+
+    def decide(self, event: Event, snapshots: Mapping[type[Snapshot], Snapshot]) -> Plan:
+        """Run the checks, then, where none refuses, the handlers.
+
+        Returns:
+            The plan; with rejections and nothing else where checks refused.
+
+        Raises:
+            HandlerFault: Naming the handler, its date, and what it did.
+        """
+        refused: list[Planned] = []
+        for slot in self.checks:
+            refused.extend(self._run(slot, event, snapshots, refused))
+        if refused:
+            return Plan(rejections=tuple(rejection_of(planned) for planned in refused))
+        planned: list[Planned] = []
+        for slot in self.handlers:
+            planned.extend(self._run(slot, event, snapshots, planned))
+        coalesce(planned)
+        return Plan(tuple(planned))
+
+    def _run(self, slot: Slot, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]) -> list[Planned]:
+        function = slot.holder
+        assert function is not None
+        made: list[Planned] = []
+        for step in self._steps(function, [self._argument(taken, event, snapshots, before) for taken in function.parameters]):
+            if not isinstance(step, Step) or not function.declares(step):
+                found = step.type_name() if isinstance(step, Step) else type(step).__name__
+                raise UndeclaredStep(f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]")
+            new = Planned(key_of(slot.name, step), step, slot.name, function.dotted, function.day, function.takes_plan)
+            unique((*before, *made), new)
+            made.append(new)
+        return made
+
+    @staticmethod
+    def _argument(taken: type, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]) -> Any:
+        if taken is Plan:
+            return Plan(tuple(before))
+        return snapshots[taken] if issubclass(taken, Snapshot) else event
+
+    @staticmethod
+    def _steps(function: Function, arguments: list[Any]) -> Iterator[Any]:
+        try:
+            found = function.call(*arguments)
+            if found is None:
+                raise UndeclaredStep(f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`")
+            yield from found
+        except HandlerFault as error:
+            if function.where in str(error):
+                raise
+            raise type(error)(f"{function.where} ({function.day}): {error}") from error
+        except RecursionError:
+            raise HandlerFailed(f"{function.where} ({function.day}) recurses without end") from None
+        except Exception as error:
+            raise HandlerFailed(f"{function.where} ({function.day}) raised {type(error).__name__}: {error}") from error

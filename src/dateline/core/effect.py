@@ -1,0 +1,56 @@
+"""One side effect as data: notify, order, send. Nothing happens before its event is committed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import PrivateAttr
+
+from dateline.core.event import fill, places
+from dateline.core.model import Model
+from dateline.core.step import Step
+from dateline.errors import Unloadable
+
+__all__ = ["Effect"]
+
+
+class Effect(Model, Step):
+    """The base of every effect: `class Tell(Effect, kind="tell", key="{who}")`.
+
+    Args:
+        kind: The name under which it is recorded and delivered.
+        key: A template over its fields that tells several of one kind in one event apart.
+        subject: Whose its personal values are, as a template; without one, the event's first subject's.
+    """
+
+    __kind__: ClassVar[str] = ""
+    __key__: ClassVar[str | None] = None
+    __subject__: ClassVar[str | None] = None
+
+    _part: str | None = PrivateAttr(None)
+
+    def __init_subclass__(
+        cls, *, kind: str | None = None, key: str | None = None, subject: str | None = None, **config: Any
+    ) -> None:
+        super().__init_subclass__(**config)
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, kind: str | None = None, key: str | None = None, subject: str | None = None, **config: Any
+    ) -> None:
+        cls.__kind__ = kind or cls.__kind__
+        cls.__key__ = key or cls.__key__
+        cls.__subject__ = subject or cls.__subject__
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        if not cls.__kind__:
+            raise Unloadable(f'{where}: an effect is recorded by its kind; write class {cls.__name__}(Effect, kind="…")')
+        for template in filter(None, (cls.__key__, cls.__subject__)):
+            for name in places(template):
+                if name not in cls.model_fields:
+                    raise Unloadable(f"{where}: {template!r} names {name!r}, which is not a field of it")
+
+    def type_name(self) -> str:
+        return self.__kind__
+
+    def part(self) -> str | None:
+        return self._part if self._part is not None else fill(self.__key__, self) if self.__key__ else None

@@ -1,0 +1,103 @@
+"""One event as the trail holds it, with everything that followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from dateline.core.event import Event
+from dateline.core.meta import Actor, Meta, Reason
+from dateline.core.outcome import Performed, Wrote, refusal_of
+from dateline.errors import Refused, Rejected, Rejection
+
+__all__ = ["Entry", "Page", "Written"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written(Wrote):
+    """One operation with the whole row before and after it.
+
+    Args:
+        declared: The columns that the step named, with their values.
+        before: The row as it was, by column; None for an insert.
+        after: The row as the database left it; None for a delete.
+    """
+
+    declared: Mapping[str, Any]
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event of the trail.
+
+    Args:
+        seq: The place in the order of writing.
+        position: The dense place in the feed; None until the sequencer has passed.
+        shape: The date of the event's class when it arrived.
+        event: The event, typed, with its meta; None where no version at hand knows its kind or shape.
+        input: What was asked, by field.
+        snapshot: What was seen: rows by the field that asked for them.
+        decision: The outcome, and for a refusal what is known of it.
+    """
+
+    seq: int
+    position: int | None
+    id: UUID
+    tenant: str
+    kind: str
+    version: date | None
+    shape: date | None
+    cascade: str
+    actor: Actor
+    reason: Reason | None
+    occurred_at: datetime
+    recorded_at: datetime
+    outcome: str
+    meta: Meta
+    event: Event | None
+    input: Mapping[str, Any]
+    snapshot: Mapping[str, Any]
+    decision: Mapping[str, Any]
+    operations: tuple[Written, ...]
+    effects: tuple[Performed, ...]
+    subjects: tuple[str, ...]
+
+    @property
+    def refusal(self) -> Refused | None:
+        """The refusal that was recorded; None for a committed event."""
+        if self.outcome == "committed":
+            return None
+        made = refusal_of(self.outcome, self.decision.get("refusal", {}))
+        made.event_id = str(self.id)
+        return made
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        refusal = self.refusal
+        return refusal.rejections if isinstance(refusal, Rejected) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries, and where to go on.
+
+    Args:
+        next: The cursor to pass as `after=`; None at the end.
+    """
+
+    entries: tuple[Entry, ...]
+    next: int | None
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return self.entries[index]

@@ -1,0 +1,485 @@
+"""The one path of an event: resolve, read, expect, check, handle, end. Commit, preview and rehearsal differ in their ending alone.
+
+A generator: it yields what the outside must do (a batch of statements, a pause) and receives what came of it, so that a runner of either
+colour is the few lines that do it. Handlers are pure, so deciding again after a conflict is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Any, Protocol, TypeAlias, TypeVar
+from uuid import UUID
+
+from dateline.core.canon import canonical, digest
+from dateline.core.cascade import Cascade
+from dateline.core.entry import Entry
+from dateline.core.event import Event
+from dateline.core.meta import Actor, Meta, Origin, Reason
+from dateline.core.outcome import Committed, Expects, Preview, Values, Wrote, compare, request_digest
+from dateline.core.personal import Sealer
+from dateline.core.plan import Plan
+from dateline.core.snapshot import Field, Snapshot
+from dateline.core.version import Versions
+from dateline.errors import (
+    Conflict,
+    ConstraintRefused,
+    DatelineError,
+    Denied,
+    KeyReused,
+    Malformed,
+    NotFound,
+    PreviewExpired,
+    Refused,
+    Rejected,
+    StaleSnapshot,
+    TooMany,
+)
+
+__all__ = ["Apart", "Broken", "Claim", "Draft", "Ending", "Lost", "Pause", "Request", "Seen", "Store", "Written", "flow"]
+
+R = TypeVar("R")
+
+Flow: TypeAlias = Generator[Any, Any, R]
+"""Yields batches and pauses, receives results, returns R."""
+
+ALONE_AFTER = 5
+"""Lost tries after which a writer queues for its turn instead of trying its luck."""
+
+BACKDATE = "backdate"
+
+
+class Ending(Enum):
+    COMMIT = "commit"
+    PREVIEW = "preview"
+    REHEARSE = "rehearse"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait a little before the next try; whoever executes this also keeps the time budget."""
+
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Record this refusal so that it stays recorded even if the joined transaction is rolled back."""
+
+    draft: Draft
+
+
+class Broken(DatelineError):
+    """A constraint spoke; once may be another writer's doing."""
+
+    def __init__(self, constraint: str, step: str | None, detail: str) -> None:
+        super().__init__(detail)
+        self.constraint = constraint
+        self.step = step
+        self.detail = detail
+
+
+class Lost(DatelineError):
+    """The connection went away; whether the write happened is unknown until somebody looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call of dispatch or preview, with everything that chance and clock contribute.
+
+    Args:
+        id: The event's id, also under every retry.
+        now: The runner's clock when it decides.
+        at: When it happened, where that is not now.
+        version: What the caller asked for.
+        seed: Thirty-two random bytes for the salts.
+        joined: Inside a transaction that is not ours to end.
+    """
+
+    event: Event
+    ending: Ending
+    id: UUID
+    now: datetime
+    seed: bytes
+    actor: Actor
+    tenant: str = ""
+    version: date | str | None = None
+    at: datetime | None = None
+    reason: Reason | None = None
+    cause: UUID | None = None
+    origin: Origin | None = None
+    key: str | None = None
+    scope: str = "request"
+    expects: Expects | None = None
+    expiry: timedelta = timedelta(minutes=15)
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who has a request key: the event, and the salted digest of the request it came with."""
+
+    event: UUID
+    salt: bytes
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the read trip brought.
+
+    Args:
+        values: For each field of the cascade, its records, or its one value.
+        proof: What the guard compares again inside the write.
+        claim: Who has the request key already.
+        recorded: The event of this very id, where it was looked for and found.
+    """
+
+    values: tuple[Values, ...]
+    proof: Any
+    claim: Claim | None = None
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Everything that one commit writes.
+
+    Args:
+        body: The canonical bytes of decision, input, meta, snapshot.
+        sealer: Holds the personal values that left the body, and takes those of operations and effects.
+        claim: Scope, key, salt and digest of the request key.
+    """
+
+    event: Event
+    meta: Meta
+    outcome: str
+    shape: date | None
+    cascade: str
+    body: bytes
+    plan: Plan
+    subjects: tuple[str, ...]
+    sealer: Sealer
+    claim: tuple[str, str, bytes, str] | None = None
+
+    @property
+    def sha256(self) -> str:
+        return digest(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the write trip brought."""
+
+    seq: int
+    recorded_at: datetime
+    operations: tuple[Wrote, ...]
+    effects: tuple[Any, ...]
+
+
+class Store(Protocol):
+    """What the path needs of a database. Each method is a generator of batches."""
+
+    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]: ...
+
+    def asked(self, cascade: Cascade, event: Event) -> tuple[dict[str, Any], ...]:
+        """Return for each field of the cascade which query read it, and with what."""
+        ...
+
+    def write(self, draft: Draft, cascade: Cascade | None, proof: Any, *, ending: Ending, joined: bool) -> Flow[Written]:
+        """Write all of the draft or nothing; with a proof, only where it still holds."""
+        ...
+
+    def entry(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]: ...
+
+    def queue(self) -> Flow[None]: ...
+
+    def leave(self) -> Flow[None]: ...
+
+
+@dataclass
+class _Tries:
+    count: int = 0
+    look: bool = False
+    alone: bool = False
+    broken: tuple[str, Any] | None = None
+    proof: Any = field(default=None)
+
+
+def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed | Preview]:
+    """Carry one request to its end.
+
+    Raises:
+        Refused: As the tree in `errors` says; recorded first, unless this is a preview or the kind opts out.
+        Contention: From outside, when the time budget is spent.
+    """
+    tries = _Tries(look=isinstance(request.expects, Preview))
+    try:
+        while True:
+            try:
+                result = yield from _attempt(request, versions, store, tries)
+                break
+            except Conflict:
+                if request.joined:
+                    raise
+            except Broken as broken:
+                seen = (broken.constraint, tries.proof)
+                if request.joined or request.ending is Ending.REHEARSE or tries.broken == seen:
+                    # Twice on the same snapshot: it is the decision that breaks the constraint, not another writer.
+                    refusal = ConstraintRefused(broken.constraint, broken.step, broken.detail)
+                    yield from _refuse(request, versions, store, refusal)
+                    raise refusal from None
+                tries.broken = seen
+            except Lost:
+                if request.joined:
+                    raise
+                tries.look, tries.alone = True, False
+            tries.count += 1
+            yield Pause(tries.count)
+            if tries.count >= ALONE_AFTER and not tries.alone:
+                yield from store.queue()
+                tries.alone = True
+    except GeneratorExit:
+        raise
+    except BaseException:
+        if tries.alone:
+            yield from store.leave()
+        raise
+    if tries.alone:
+        yield from store.leave()
+    return result
+
+
+def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) -> Flow[Committed | Preview]:
+    try:
+        event, cascade = _resolved(request, versions)
+    except Refused as refusal:
+        yield from _refuse(request, versions, store, refusal)
+        raise
+    seen = yield from store.read(cascade, event, request, look=tries.look)
+    tries.proof = seen.proof
+    if seen.recorded:
+        return (yield from _again(event.meta.id, request, versions, store))
+    if seen.claim is not None and request.ending is Ending.COMMIT:
+        if request_digest(request.event, seen.claim.salt) != seen.claim.request:
+            reused = KeyReused(f"the key {request.key!r} came with another request before; a new request needs a new key", key=request.key)
+            yield from _refuse(request, versions, store, reused)
+            raise reused
+        return (yield from _again(seen.claim.event, request, versions, store))
+    plan, refusal = _decided(request, cascade, event, seen)
+    if refusal is not None:
+        guarded = isinstance(refusal, Rejected | NotFound | TooMany)
+        yield from _refuse(request, versions, store, refusal, decided=(event, cascade, seen) if guarded else None)
+        raise refusal
+    if request.ending is Ending.PREVIEW:
+        return _previewed(request, cascade, event, plan, seen)
+    draft = _draft(request, versions, store, event, cascade, plan, seen)
+    written = yield from store.write(draft, cascade, seen.proof, ending=request.ending, joined=request.joined)
+    if request.ending is Ending.REHEARSE:
+        return replace(_previewed(request, cascade, event, plan, seen), rehearsed=True)
+    assert event.meta.version is not None
+    return Committed(
+        event_id=event.meta.id,
+        seq=written.seq,
+        version=event.meta.version,
+        recorded_at=written.recorded_at,
+        event=event,
+        operations=written.operations,
+        effects=written.effects,
+        plan=plan,
+    )
+
+
+def _resolved(request: Request, versions: Versions) -> tuple[Event, Cascade]:
+    """Return the event with its meta, and what decides it."""
+    event = request.event
+    expects = request.expects
+    if isinstance(expects, Preview):
+        if (expects.event.__kind__, expects.event) != (event.__kind__, event) or expects.event.meta.actor != request.actor:
+            raise Malformed("the preview is of another event or another actor; dispatch what was previewed, or preview this")
+        if request.now > expects.expires_at:
+            raise PreviewExpired(f"the preview could be committed until {expects.expires_at.isoformat()}; preview again")
+        event = event.with_meta(expects.event.meta)
+        return event, versions.for_event(event, expects.version)
+    needs = event.__requires__
+    if needs is not None and needs not in request.actor.rights:
+        raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {event.__kind__} requires", right=needs)
+    late = request.at is not None or request.version == "as-of-occurred"
+    if late and BACKDATE not in request.actor.rights:
+        raise Denied(f"{request.actor.id} lacks the right {BACKDATE!r}, which at= and version='as-of-occurred' require", right=BACKDATE)
+    if late and request.reason is None:
+        raise Denied("back-dating needs a reason: pass reason=", right=BACKDATE)
+    version = versions.choose(request.version, request.now, occurred=request.at)
+    cascade = versions.for_event(event, version.date)
+    return event.with_meta(_meta(request, version.date, late)), cascade
+
+
+def _meta(request: Request, version: date | None, late: bool = False) -> Meta:
+    return Meta(
+        id=request.id,
+        at=request.at or request.now,
+        actor=request.actor,
+        tenant=request.tenant,
+        version=version,
+        reason=request.reason,
+        cause=request.cause,
+        late=late,
+        origin=request.origin,
+    )
+
+
+def _again(id: UUID, request: Request, versions: Versions, store: Store) -> Flow[Committed]:
+    """Return, or raise, the answer that this request got before."""
+    entry = yield from store.entry(request.tenant, id, versions)
+    if entry is None:
+        raise Conflict("the request key is being claimed by another writer")
+    refusal = entry.refusal
+    if refusal is not None:
+        raise refusal
+    return committed_from(entry, request.event)
+
+
+def committed_from(entry: Entry, event: Event | None = None) -> Committed:
+    """Return the answer that a recorded event once was."""
+    assert entry.version is not None
+    found = entry.event or (event.with_meta(entry.meta) if event is not None else None)
+    if found is None:
+        raise Malformed(f"no version at hand knows the shape of {entry.kind} that event {entry.id} has")
+    return Committed(
+        event_id=entry.id,
+        seq=entry.seq,
+        version=entry.version,
+        recorded_at=entry.recorded_at,
+        event=found,
+        operations=tuple(
+            Wrote(ordinal=o.ordinal, step=o.step, verb=o.verb, table=o.table, row_key=o.row_key, handler=o.handler, date=o.date)
+            for o in entry.operations
+        ),
+        effects=tuple(replace(effect, state="due") for effect in entry.effects),
+        repeated=True,
+    )
+
+
+def _decided(request: Request, cascade: Cascade, event: Event, seen: Seen) -> tuple[Plan, Refused | None]:
+    try:
+        if request.expects is not None:
+            compare(request.expects, cascade.fields, seen.values)
+        plan = cascade.decide(event, snapshots_of(cascade, seen.values))
+        if plan.rejections:
+            raise Rejected(plan.rejections)
+        if isinstance(request.expects, Preview) and plan != request.expects.plan:
+            raise StaleSnapshot((), "what was seen is unchanged, but the rules now decide otherwise than the preview showed; preview again")
+    except Refused as refusal:
+        return Plan(), refusal
+    return plan, None
+
+
+def snapshots_of(cascade: Cascade, seen: tuple[Values, ...]) -> dict[type[Snapshot], Snapshot]:
+    """Return the snapshots that a cascade's handlers take.
+
+    Raises:
+        NotFound, TooMany: Where a field's rows are fewer or more than its type says.
+    """
+    found: dict[type[Snapshot], dict[str, Any]] = {snapshot: {} for snapshot in cascade.snapshots}
+    for one, values in zip(cascade.fields, seen, strict=True):
+        found[one.snapshot][one.name] = _fitting(one, values)
+    return {snapshot: snapshot(**fields) for snapshot, fields in found.items()}
+
+
+def _fitting(one: Field, values: Values) -> Any:
+    if one.record is None:
+        return values[0] if values else None
+    assert one.table is not None
+    if len(values) < one.least:
+        raise NotFound(f"{one.path}: no such row in {one.table.name}", field=one.path, table=one.table.name)
+    most = getattr(one.query, "at_most", None) or one.most
+    if most is not None and len(values) > most:
+        raise TooMany(f"{one.path}: more than {most} row{'s' if most > 1 else ''} in {one.table.name}", field=one.path, table=one.table.name)
+    if one.many:
+        return values
+    return values[0] if values else None
+
+
+def _previewed(request: Request, cascade: Cascade, event: Event, plan: Plan, seen: Seen) -> Preview:
+    assert event.meta.version is not None
+    return Preview(
+        event_id=event.meta.id,
+        version=event.meta.version,
+        at=event.meta.at,
+        event=event,
+        plan=plan,
+        expires_at=request.now + request.expiry,
+        fields=cascade.fields,
+        seen=seen.values,
+    )
+
+
+def _draft(
+    request: Request, versions: Versions, store: Store, event: Event, cascade: Cascade, plan: Plan, seen: Seen, refusal: Refused | None = None
+) -> Draft:
+    subjects = tuple(dict.fromkeys((*event.subjects, *plan.subjects())))
+    sealer = Sealer(request.seed, subjects[0] if subjects else "")
+    asked = store.asked(cascade, event) if seen.values else ()
+    snapshot = {
+        one.path: {**asked[index], "rows": sealer.plain(list(values), f"/snapshot/{one.path}/rows")}
+        for index, (one, values) in enumerate(zip(cascade.fields, seen.values, strict=bool(seen.values)))
+    }
+    outcome = "committed" if refusal is None else refusal.outcome
+    decision: dict[str, Any] = {"outcome": outcome}
+    if refusal is not None:
+        decision["refusal"] = {"detail": refusal.detail, **refusal.facts}
+    shape = versions.shape_date(type(event))
+    body = canonical(
+        {
+            "decision": decision,
+            "input": sealer.plain(event, "/input"),
+            "kind": event.__kind__,
+            "meta": event.meta.facts(),
+            "shape": shape,
+            "snapshot": snapshot,
+        }
+    )
+    claim = None
+    if request.key is not None and (refusal is None or isinstance(refusal, Rejected | NotFound | TooMany)):
+        salt = request.seed[:16]
+        claim = (request.scope, request.key, salt, request_digest(event, salt))
+    return Draft(
+        event=event,
+        meta=event.meta,
+        outcome=outcome,
+        shape=shape,
+        cascade=cascade.digest,
+        body=body,
+        plan=plan,
+        subjects=subjects,
+        sealer=sealer,
+        claim=claim,
+    )
+
+
+def _refuse(
+    request: Request,
+    versions: Versions,
+    store: Store,
+    refusal: Refused,
+    *,
+    decided: tuple[Event, Cascade, Seen] | None = None,
+) -> Flow[None]:
+    """Record a refusal: with the guard where reading decided it, without where it did not."""
+    if request.ending is not Ending.COMMIT or not request.event.__record_refusals__:
+        return
+    if decided is not None:
+        event, cascade, seen = decided
+    else:
+        event = request.event.with_meta(_meta(request, None))
+        cascade, seen = Cascade(event.__kind__, None, type(event)), Seen((), None)
+    draft = _draft(request, versions, store, event, cascade, Plan(), seen, refusal)
+    if request.joined:
+        yield Apart(draft)
+    elif decided is not None:
+        yield from store.write(draft, cascade, seen.proof, ending=Ending.COMMIT, joined=False)
+    else:
+        yield from store.write(draft, None, None, ending=Ending.COMMIT, joined=False)
+    refusal.event_id = str(event.meta.id)

@@ -1,0 +1,215 @@
+"""What one date adds for one kind: checks, handlers, retirements, read off the functions' signatures."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+
+from dateline.core.effect import Effect
+from dateline.core.event import Event
+from dateline.core.operation import Operation
+from dateline.core.plan import Plan
+from dateline.core.snapshot import Snapshot, fields_of
+from dateline.core.step import Concerns, Reject, Step
+from dateline.errors import BadSignature, Unloadable
+
+__all__ = ["Function", "Retirement", "Role", "check", "function_of", "handler", "retired"]
+
+F = TypeVar("F", bound=Callable[..., Iterator[Any]])
+
+_MARK = "__dateline__"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a decorator leaves on a function: "check" or "handler", and whom it supersedes."""
+
+    name: str
+    supersedes: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Retirement:
+    """The end of a slot, by the function that holds it."""
+
+    function: Callable[..., Any]
+    because: str
+
+
+@overload
+def check(function: F, /) -> F: ...
+@overload
+def check(*, supersedes: Callable[..., Any]) -> Callable[[F], F]: ...
+def check(function: Any = None, /, *, supersedes: Callable[..., Any] | None = None) -> Any:
+    """Mark a function that may refuse an event: it yields `Reject` and nothing else.
+
+    Args:
+        supersedes: The check that holds the slot until this function's date.
+    """
+    return _mark("check", function, supersedes)
+
+
+@overload
+def handler(function: F, /) -> F: ...
+@overload
+def handler(*, supersedes: Callable[..., Any]) -> Callable[[F], F]: ...
+def handler(function: Any = None, /, *, supersedes: Callable[..., Any] | None = None) -> Any:
+    """Mark a function that decides: it yields operations and effects.
+
+    Args:
+        supersedes: The handler that holds the slot until this function's date.
+    """
+    return _mark("handler", function, supersedes)
+
+
+def _mark(role: str, function: Any, supersedes: Callable[..., Any] | None) -> Any:
+    def mark(function: F) -> F:
+        setattr(function, _MARK, Role(role, supersedes))
+        return function
+
+    return mark if function is None else mark(function)
+
+
+def retired(function: Callable[..., Any], /, *, because: str) -> Retirement:
+    """End a slot from this date on: `gone = retired(not_allergic, because="the ward checks it")`."""
+    return Retirement(function, because)
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A check or handler as its signature describes it.
+
+    Args:
+        parameters: What each parameter takes, in order: the event's class, a snapshot's class, or Plan.
+        yields: What it announces: effect classes, `Reject`, `Concerns`, or (operation class, mapped class).
+    """
+
+    call: Callable[..., Iterator[Step]]
+    role: Role
+    date: date
+    event: type[Event]
+    parameters: tuple[type, ...]
+    yields: frozenset[Any]
+
+    @property
+    def name(self) -> str:
+        return self.call.__name__
+
+    @cached_property
+    def dotted(self) -> str:
+        return f"{self.call.__module__}.{self.call.__qualname__}"
+
+    @property
+    def where(self) -> str:
+        return place(self.call)
+
+    @property
+    def kind(self) -> str:
+        return self.event.__kind__
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.call) or ""
+
+    @cached_property
+    def snapshots(self) -> tuple[type[Snapshot], ...]:
+        return tuple(taken for taken in self.parameters if issubclass(taken, Snapshot))
+
+    @cached_property
+    def takes_plan(self) -> bool:
+        return Plan in self.parameters
+
+    @cached_property
+    def day(self) -> str:
+        return self.date.isoformat()
+
+    def declares(self, step: Step) -> bool:
+        """Tell whether the signature announces this step."""
+        if isinstance(step, Operation):
+            return (type(step), step.mapped) in self.yields
+        return type(step) in self.yields
+
+
+def place(call: Callable[..., Any]) -> str:
+    """Return `file:line name`, for errors."""
+    code = getattr(call, "__code__", None)
+    at = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
+    return f"{at}{getattr(call, '__name__', call)}"
+
+
+def role_of(found: Any) -> Role | None:
+    role = getattr(found, _MARK, None)
+    return role if isinstance(role, Role) else None
+
+
+def function_of(call: Callable[..., Any], role: Role, day: date) -> Function:
+    """Return what a marked function's signature says.
+
+    Raises:
+        BadSignature: Naming file, function and mend.
+    """
+    where = place(call)
+    try:
+        hints = get_type_hints(call)
+        signature = inspect.signature(call)
+    except (NameError, TypeError) as error:
+        raise BadSignature(f"{where}: its annotations cannot be read ({error}); import what they name at run time too") from error
+    if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
+        raise BadSignature(f"{where}: is async; a decision waits for nothing: write a plain def")
+    parameters = tuple(_parameter(where, name, parameter, hints) for name, parameter in signature.parameters.items())
+    events = [taken for taken in parameters if issubclass(taken, Event)]
+    if len(events) != 1:
+        raise BadSignature(f"{where}: takes {len(events)} events; a {role.name} takes exactly one, as in (event: Pay, payer: Payer)")
+    if not events[0].__kind__:
+        raise BadSignature(f'{where}: {events[0].__qualname__} has no kind; write class {events[0].__qualname__}(Event, kind="…")')
+    if len(set(parameters)) != len(parameters):
+        raise BadSignature(f"{where}: takes one type twice; each event, snapshot and plan is passed once")
+    yields = _yields(where, role, hints.get("return"))
+    made = Function(call, role, day, events[0], parameters, yields)
+    try:
+        for snapshot in made.snapshots:
+            fields_of(snapshot)
+    except Unloadable as error:
+        raise type(error)(f"{where}: {error}") from error
+    return made
+
+
+def _parameter(where: str, name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> type:
+    if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) or parameter.default is not parameter.empty:
+        raise BadSignature(f"{where}: parameter {name!r} must be plain and without a default; it is filled by its type")
+    taken = hints.get(name)
+    if taken is None:
+        raise BadSignature(f"{where}: parameter {name!r} has no type; it is filled by its type: an Event, a Snapshot, or Plan")
+    if not (isinstance(taken, type) and (taken is Plan or issubclass(taken, Event | Snapshot))):
+        raise BadSignature(f"{where}: parameter {name!r} is {taken!r}; only an Event, Snapshots and Plan can be asked for")
+    return taken
+
+
+def _yields(where: str, role: Role, annotation: Any) -> frozenset[Any]:
+    args = get_args(annotation)
+    if not args or not (isinstance(get_origin(annotation), type) and issubclass(Iterator, get_origin(annotation))):
+        raise BadSignature(f"{where}: its return type does not say what it yields; write -> Yields[Reject] or Yields[Update[Account] | Tell]")
+    union = args[0]
+    parts = get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
+    found = frozenset(_announced(where, part) for part in parts)
+    wrong = [part for part in found if (part is Reject) != (role.name == "check")]
+    if wrong:
+        mend = "a check yields Reject only" if role.name == "check" else "only a check may Reject; move the refusal into a @check"
+        raise BadSignature(f"{where}: {mend}")
+    return found
+
+
+def _announced(where: str, part: Any) -> Any:
+    origin = get_origin(part)
+    if isinstance(origin, type) and issubclass(origin, Operation):
+        return origin, get_args(part)[0]
+    if isinstance(part, type) and issubclass(part, Operation):
+        raise BadSignature(f"{where}: {part.__name__} does not say of which table; write {part.__name__}[Account]")
+    if isinstance(part, type) and (part in (Reject, Concerns) or (issubclass(part, Effect) and part is not Effect)):
+        return part
+    raise BadSignature(f"{where}: announces {part!r}; only Insert[…], Update[…], Delete[…], effects, Concerns and Reject can be yielded")

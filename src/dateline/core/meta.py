@@ -1,0 +1,152 @@
+"""Who, when, why: what every event carries beside its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Self
+from uuid import UUID, uuid5
+
+__all__ = ["Actor", "Meta", "NewId", "Origin", "Reason"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: an id that is never reused, and in which role.
+
+    Args:
+        id: Stable name of the person or system.
+        kind: "person", "system", or a word of the application's.
+        on_behalf_of: Whom the actor stands in for.
+        authenticated_by: How it is known who acts, for records that must say so (21 CFR Part 11).
+        rights: What the actor may do beyond the ordinary; checked, not recorded.
+    """
+
+    id: str
+    kind: str = "person"
+    role: str | None = None
+    on_behalf_of: str | None = None
+    authenticated_by: str | None = None
+    rights: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @classmethod
+    def of(cls, actor: Actor | str) -> Actor:
+        return actor if isinstance(actor, Actor) else cls(actor)
+
+    def facts(self) -> dict[str, Any]:
+        known = {
+            "id": self.id,
+            "kind": self.kind,
+            "role": self.role,
+            "on_behalf_of": self.on_behalf_of,
+            "authenticated_by": self.authenticated_by,
+        }
+        return {name: fact for name, fact in known.items() if fact is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a sentence, and where the field asks for it a code, a purpose of use, a legal basis."""
+
+    text: str
+    code: str | None = None
+    purpose: str | None = None
+    legal_basis: str | None = None
+
+    @classmethod
+    def of(cls, reason: Reason | str | None) -> Reason | None:
+        return cls(reason) if isinstance(reason, str) else reason
+
+    def facts(self) -> dict[str, Any]:
+        known = {"text": self.text, "code": self.code, "purpose": self.purpose, "legal_basis": self.legal_basis}
+        return {name: fact for name, fact in known.items() if fact is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where from: the request, the device, the network."""
+
+    request: str | None = None
+    device: str | None = None
+    network: str | None = None
+
+    def facts(self) -> dict[str, Any]:
+        known = {"request": self.request, "device": self.device, "network": self.network}
+        return {name: fact for name, fact in known.items() if fact is not None}
+
+
+class NewId(UUID):
+    """An id that an event brings forth, and the name under which it did; the name makes the step's key readable."""
+
+    __slots__ = ("name",)
+
+    name: str
+
+    def __init__(self, issuer: UUID, name: str) -> None:
+        super().__init__(int=uuid5(issuer, name).int)
+        object.__setattr__(self, "name", name)
+
+    def __reduce__(self) -> Any:
+        return UUID, (str(self),)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """What an event carries beside its input.
+
+    Args:
+        id: The event's id, a UUIDv7.
+        at: When it happened, as far as the decision is concerned.
+        version: The date that it is decided under; None where nobody asked for one yet.
+        cause: The event that brought this one about; `root` is the first of that line.
+        late: It is recorded later than it happened.
+    """
+
+    id: UUID
+    at: datetime
+    actor: Actor
+    tenant: str = ""
+    version: date | None = None
+    reason: Reason | None = None
+    cause: UUID | None = None
+    root: UUID | None = None
+    late: bool = False
+    origin: Origin | None = None
+
+    def facts(self) -> dict[str, Any]:
+        known: Mapping[str, Any] = {
+            "id": self.id,
+            "at": self.at,
+            "actor": self.actor.facts(),
+            "tenant": self.tenant or None,
+            "version": self.version,
+            "reason": self.reason and self.reason.facts(),
+            "cause": self.cause,
+            "root": self.root,
+            "late": self.late or None,
+            "origin": self.origin and self.origin.facts(),
+        }
+        return {name: fact for name, fact in known.items() if fact is not None}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Meta:
+        """Return the meta that a recorded body holds."""
+        return cls(
+            id=UUID(facts["id"]),
+            at=datetime.fromisoformat(facts["at"]).astimezone(UTC),
+            actor=Actor(**facts["actor"]),
+            tenant=facts.get("tenant", ""),
+            version=date.fromisoformat(facts["version"]) if "version" in facts else None,
+            reason=Reason(**facts["reason"]) if "reason" in facts else None,
+            cause=UUID(facts["cause"]) if "cause" in facts else None,
+            root=UUID(facts["root"]) if "root" in facts else None,
+            late=facts.get("late", False),
+            origin=Origin(**facts["origin"]) if "origin" in facts else None,
+        )

@@ -1,0 +1,105 @@
+"""What events, snapshots, records and effects have in common: frozen, strict, nothing unknown, personal fields marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Self, TypeAlias, TypeVar, dataclass_transform, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic._internal._model_construction import ModelMetaclass
+
+from dateline.core.query import Query, rows, value
+from dateline.errors import Malformed, NotQueried
+
+__all__ = ["Model", "Personal", "faults", "personal_fields"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalMark:
+    """The mark that `Personal[...]` leaves in an annotation."""
+
+
+PERSONAL = PersonalMark()
+
+Personal: TypeAlias = Annotated[T, PERSONAL]
+"""A value about a person. It is kept beside the record's body, so that it can be erased while every digest still verifies."""
+
+MOST_PROBLEMS = 50
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, rows, value))
+class ModelMeta(ModelMetaclass):
+    """Type checkers read frozenness from here; on a base class instead of its metaclass they do not believe it."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> type:
+        # A query is how a field is read, not its default: pydantic must not see it, or `Chart()` would pass.
+        queries = {field: found for field, found in namespace.items() if isinstance(found, Query)}
+        for field in queries:
+            del namespace[field]
+        inherited = {k: q for base in reversed(bases) for k, q in getattr(base, "__queries__", {}).items()}
+        namespace["__queries__"] = inherited | queries
+        made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
+        for field in queries:
+            if field not in made.model_fields:  # type: ignore[attr-defined]  # every class made here is a pydantic model
+                raise NotQueried(f"{namespace['__module__']}.{name}.{field} has a query and no type; write `{field}: SomeRecord = rows(…)`")
+        return made
+
+
+class Model(BaseModel, metaclass=ModelMeta):
+    """A frozen value, checked strictly when it is made; equal where its fields are."""
+
+    # hide_input: an error's text may end up in a log, and what was sent may be personal.
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        protected_namespaces=(),
+    )
+
+    @classmethod
+    def from_json(cls, body: str | bytes) -> Self:
+        """Return the value that a JSON text describes.
+
+        Raises:
+            Malformed: With one path and message for each fault, and never the values that were sent.
+        """
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise faults(cls.__qualname__, error) from None
+
+
+def faults(what: str, error: ValidationError) -> Malformed:
+    """Return pydantic's findings as ours: where and why, without the input."""
+    found = tuple(
+        (".".join(str(part) for part in problem["loc"])[:200], problem["msg"][:300])
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_PROBLEMS]
+    )
+    first = "; ".join(f"{path}: {message}" if path else message for path, message in found[:5])
+    more = f" (and {error.error_count() - 5} more)" if error.error_count() > 5 else ""
+    return Malformed(f"not a valid {what}: {first}{more}", found)
+
+
+def _marked(annotation: Any) -> bool:
+    return annotation is PERSONAL or any(_marked(part) for part in _parts(annotation))
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield from get_args(annotation)
+    yield from getattr(annotation, "__metadata__", ())
+
+
+@cache
+def personal_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the fields of a model whose values are personal, wherever in their annotation the mark stands."""
+    table: Mapping[str, Any] = getattr(model, "__personal_columns__", {})
+    marked = (name for name, field in model.model_fields.items() if PERSONAL in field.metadata or _marked(field.annotation))
+    return frozenset(marked) | (frozenset(table) & frozenset(model.model_fields))

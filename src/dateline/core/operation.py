@@ -1,0 +1,192 @@
+"""One row change as data: insert, update, delete."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from dateline.core.meta import NewId
+from dateline.core.snapshot import Record
+from dateline.core.step import Step
+from dateline.core.table import Table, row_key, table_of
+from dateline.errors import Unassigned, WrongColumn, WrongValue
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import InstrumentedAttribute
+
+__all__ = ["Assigned", "Delete", "Insert", "Operation", "Placeholder", "Update"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class Placeholder(Generic[V]):
+    """A value that the database will assign when the plan is committed; until then it can be passed on, and nothing else."""
+
+    __slots__ = ("column", "step")
+
+    def __init__(self, step: Insert[Any], column: str) -> None:
+        self.step = step
+        self.column = column
+
+    @property
+    def row(self) -> object:
+        """What the insert and all copies of it have in common, before there is a key."""
+        return self.step.row
+
+    def __repr__(self) -> str:
+        return f"<{self.step.table.name}.{self.column}, assigned at commit>"
+
+    def __format__(self, spec: str) -> NoReturn:
+        raise Unassigned(f"{self!r} has no value before the commit; pass it on as it is, in a field of type Assigned[…]")
+
+    def __str__(self) -> str:
+        self.__format__("")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Placeholder) and (self.step, self.column) == (other.step, other.column)
+
+    def __hash__(self) -> int:
+        return hash((self.step.table.name, self.column))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+
+Assigned: TypeAlias = V | Placeholder[V]
+"""The type of an effect's field that may hold what the database has yet to assign: `number: Assigned[int]`."""
+
+
+class Operation(Step, Generic[T]):
+    """What insert, update and delete have in common: a table, a row's key, values by column.
+
+    Args:
+        key_values: The primary key's values in its order; None where the database assigns the key.
+    """
+
+    verb: str = ""
+
+    mapped: Any
+    table: Table
+    key_values: tuple[Any, ...] | None
+    values: Mapping[str, Any]
+
+    def type_name(self) -> str:
+        return f"{type(self).__name__}:{self.table.name}"
+
+    def part(self) -> str | None:
+        return self._part if self._part is not None else self.row_key
+
+    @property
+    def row_key(self) -> str | None:
+        return None if self.key_values is None else row_key(self.key_values)
+
+    def __repr__(self) -> str:
+        named = "".join(f", {name}={value!r}" for name, value in self.values.items())
+        return f"{type(self).__name__}({self.table.name}[{self.row_key or 'new'}]{named})"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(self) is type(other)
+            and isinstance(other, Operation)
+            and (self.mapped, self.key_values, self.values, self._part)
+            == (other.mapped, other.key_values, other.values, other._part)
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.table.name, self.row_key))
+
+
+class Insert(Operation[T]):
+    """A new row: `Insert(Invoice, customer=…, cents=…)`, typed where the table is a mapped dataclass.
+
+    `invoice[Invoice.number]` stands for a value that the database assigns.
+
+    Raises:
+        WrongColumn: For a column that the table lacks, or one that is needed and missing.
+        WrongValue: For a value that its column cannot hold.
+    """
+
+    verb = "insert"
+
+    def __init__(self, table: Callable[P, T], /, *args: P.args, **values: P.kwargs) -> None:
+        given: dict[str, Any] = dict(inspect.signature(table).bind_partial(*args).arguments) if args else {}
+        given.update(values)
+        self.mapped = table
+        self.table = seen = table_of(table)
+        where = f"Insert({seen.name})"
+        seen.known(given, where)
+        for name, column in seen.columns.items():
+            if name in given:
+                value = given[name]
+                if not isinstance(value, Placeholder):
+                    column.check(seen.name, value)
+            elif column.has_default:
+                given[name] = column.default
+            elif not column.nullable and not column.given:
+                raise WrongColumn(f"{where} needs {name}: the column takes no NULL, and the database gives it no value")
+        self.values = given
+        self.row = object()
+        key = tuple(given.get(name) for name in seen.key)
+        self.key_values = None if any(value is None or isinstance(value, Placeholder) for value in key) else key
+
+    def part(self) -> str | None:
+        if self._part is not None:
+            return self._part
+        if self.key_values is None:
+            return None
+        return row_key(value.name if isinstance(value, NewId) else value for value in self.key_values)
+
+    def __getitem__(self, column: InstrumentedAttribute[V]) -> Placeholder[V]:
+        self.table.known((column.key,), "placeholder")
+        return Placeholder(self, column.key)
+
+    def __iter__(self) -> NoReturn:
+        # __getitem__ alone would make Python believe that a step can be iterated.
+        raise TypeError("an Insert is one step; yield it as it is")
+
+
+class Update(Operation[T]):
+    """New values for some columns of one row: `Update(payer.account, cents=…)`.
+
+    Raises:
+        WrongColumn: For a column that the table lacks, or one of the key.
+        WrongValue: For a value that its column cannot hold.
+    """
+
+    verb = "update"
+
+    def __init__(self, record: Record[T], /, **values: Any) -> None:
+        self.mapped = record.__table__
+        self.table = seen = table_of(record.__table__)
+        where = f"Update({seen.name})"
+        if not values:
+            raise WrongColumn(f"{where} changes nothing; name at least one column")
+        seen.known(values, where)
+        for name, value in values.items():
+            if name in seen.key:
+                raise WrongColumn(f"{where} cannot change {name}, which is of the key; delete the row and insert another")
+            if hasattr(value, "__clause_element__") or hasattr(value, "compile"):
+                raise WrongValue(f"{where} {name} is an SQL expression; a decision is a value: read it in a snapshot, then compute")
+            if not isinstance(value, Placeholder):
+                seen.columns[name].check(seen.name, value)
+        self.values = values
+        self.key_values = tuple(getattr(record, name) for name in seen.key)
+
+
+class Delete(Operation[T]):
+    """The row is no more: `Delete(chart.draft)`."""
+
+    verb = "delete"
+
+    def __init__(self, record: Record[T], /) -> None:
+        self.mapped = record.__table__
+        self.table = seen = table_of(record.__table__)
+        self.values = {}
+        self.key_values = tuple(getattr(record, name) for name in seen.key)

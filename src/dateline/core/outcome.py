@@ -1,0 +1,188 @@
+"""What became of a request: committed, previewed; refusals are in `errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from dateline import errors
+from dateline.core.canon import canonical, digest
+from dateline.core.event import Event
+from dateline.core.plan import Plan
+from dateline.core.snapshot import Field, Record, fingerprint
+from dateline.errors import Difference, Malformed, Refused, Rejected, Rejection, StaleSnapshot
+
+__all__ = ["Committed", "Expects", "Performed", "Preview", "Wrote"]
+
+Values: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrote:
+    """One operation that was performed, and which handler of which date caused it."""
+
+    ordinal: int
+    step: str
+    verb: str
+    table: str
+    row_key: str
+    handler: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performed:
+    """One effect that was recorded, and which handler of which date caused it.
+
+    Args:
+        id: What a receiver recognises a repetition by; depends on the event and the step's key only.
+        state: "due", or a later state of its delivery.
+    """
+
+    id: UUID
+    ordinal: int
+    step: str
+    kind: str
+    payload: Mapping[str, Any]
+    handler: str
+    date: str
+    state: str = "due"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The event stands in the trail, with everything that follows from it.
+
+    Args:
+        seq: The place in the order of writing.
+        plan: The decision; None where the request key had been committed before.
+        repeated: This request was committed earlier, and this is that answer.
+    """
+
+    event_id: UUID
+    seq: int
+    version: date
+    recorded_at: datetime
+    event: Event
+    operations: tuple[Wrote, ...]
+    effects: tuple[Performed, ...]
+    plan: Plan | None = field(default=None, compare=False)
+    repeated: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a dispatch would do now; nothing is written.
+
+    Args:
+        event_id: The id that the event gets when this preview is committed.
+        expires_at: Until when it can be committed, by `dispatch(event, expects=preview)`.
+        seen: The rows or the value that each field of the snapshots held.
+        rehearsed: The database has tried the operations and would take them.
+    """
+
+    event_id: UUID
+    version: date
+    at: datetime
+    event: Event
+    plan: Plan
+    expires_at: datetime
+    fields: tuple[Field, ...] = field(repr=False)
+    seen: tuple[Values, ...] = field(repr=False)
+    rehearsed: bool = False
+
+    @property
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """A digest for each field of each row that the decision saw; send back those that must still be so."""
+        found: dict[str, dict[str, str]] = {}
+        for values in self.seen:
+            for record in values:
+                if isinstance(record, Record):
+                    cells = {name: fingerprint(record, (name,)) for name in type(record).model_fields}
+                    found.setdefault(record.row(), {}).update(cells)
+        return found
+
+
+Expects: TypeAlias = Preview | Refused | Mapping[str, Mapping[str, str]]
+"""What the caller saw: a preview, or fingerprints by row (`table/key`) and field."""
+
+
+def compare(expects: Expects, fields: tuple[Field, ...], seen: tuple[Values, ...]) -> None:
+    """Refuse a request whose caller saw something else.
+
+    Raises:
+        StaleSnapshot: Naming rows and fields.
+    """
+    if isinstance(expects, Preview):
+        differences = _since(expects, fields, seen)
+    elif isinstance(expects, Mapping):
+        differences = tuple(_cells(expects, seen))
+    else:
+        raise expects
+    if differences:
+        raise StaleSnapshot(differences)
+
+
+def _cells(expects: Mapping[str, Mapping[str, str]], seen: tuple[Values, ...]) -> list[Difference]:
+    rows: dict[str, list[Record[Any]]] = {}
+    for values in seen:
+        for record in values:
+            if isinstance(record, Record):
+                rows.setdefault(record.row(), []).append(record)
+    found = []
+    for row, cells in expects.items():
+        if row not in rows:
+            found.append(Difference(row=row, change="gone"))
+            continue
+        changed = []
+        for name, digest_ in cells.items():
+            holder = next((record for record in rows[row] if name in type(record).model_fields), None)
+            if holder is None:
+                raise Malformed(f"expects names {row}.{name}, which this decision does not read")
+            if fingerprint(holder, (name,)) != digest_:
+                changed.append(name)
+        if changed:
+            found.append(Difference(row=row, change="changed", fields=tuple(sorted(changed))))
+    return found
+
+
+def _since(preview: Preview, fields: tuple[Field, ...], seen: tuple[Values, ...]) -> tuple[Difference, ...]:
+    if [f.path for f in preview.fields] != [f.path for f in fields]:
+        return (Difference(row="snapshot", change="changed", fields=tuple(sorted(f.path for f in fields))),)
+    found: dict[Difference, None] = {}
+    for one, before, after in zip(fields, preview.seen, seen, strict=True):
+        if one.record is None:
+            if before != after:
+                found[Difference(row=one.path, change="changed")] = None
+            continue
+        old, new = {record.row(): record for record in before}, {record.row(): record for record in after}
+        for row in sorted(old.keys() | new.keys()):
+            if row not in new or row not in old:
+                found[Difference(row=row, change="gone" if row in old else "new")] = None
+            elif old[row] != new[row]:
+                cells = tuple(n for n in sorted(one.record.model_fields) if getattr(old[row], n) != getattr(new[row], n))
+                found[Difference(row=row, change="changed", fields=cells)] = None
+    return tuple(found)
+
+
+def request_digest(event: Event, salt: bytes) -> str:
+    """Return what tells whether a request key comes with the same request; salted, since input may be personal."""
+    return digest(salt + canonical([event.__kind__, event]))
+
+
+def refusal_of(outcome: str, facts: Mapping[str, Any]) -> Refused:
+    """Return the refusal that a recorded body holds."""
+    facts = dict(facts)
+    detail = facts.pop("detail", outcome)
+    if outcome == Rejected.outcome:
+        return Rejected(tuple(Rejection(**rejection) for rejection in facts["rejections"]))
+    if outcome == StaleSnapshot.outcome:
+        found = tuple(Difference(row=d["row"], change=d["change"], fields=tuple(d["fields"])) for d in facts["differences"])
+        return StaleSnapshot(found, detail)
+    if outcome == errors.ConstraintRefused.outcome:
+        return errors.ConstraintRefused(facts["constraint"], facts["step"], detail)
+    known = {found.outcome: found for found in Refused.__subclasses__()}
+    return known.get(outcome, Refused)(detail, **facts)

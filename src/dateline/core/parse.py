@@ -1,0 +1,98 @@
+"""What comes from outside becomes an event here, and nowhere else; and a decision without any database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, TypeVar
+
+from dateline.core.canon import DEEPEST
+from dateline.core.event import Event
+from dateline.core.plan import Plan
+from dateline.core.snapshot import Snapshot
+from dateline.core.version import Versions
+from dateline.errors import Malformed, UnknownVersion
+
+__all__ = ["decide", "parse"]
+
+E = TypeVar("E", bound=Event)
+
+
+def parse(shape: type[E], body: bytes | str | Mapping[str, Any], largest: int) -> E:
+    """Return the event that a body describes.
+
+    Args:
+        body: JSON text as it came, or a mapping of JSON's types.
+        largest: The most bytes that are read.
+
+    Raises:
+        Malformed: Naming each fault by path, without the values that were sent.
+    """
+    if isinstance(body, Mapping):
+        try:
+            body = json.dumps(body, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Malformed(f"not a valid {shape.__qualname__}: the mapping is not made of JSON's types") from error
+    if len(body) > largest:
+        raise Malformed(f"not a valid {shape.__qualname__}: {len(body)} bytes, and {largest} are read at most")
+    if _depth(body) > DEEPEST:
+        raise Malformed(f"not a valid {shape.__qualname__}: nested deeper than {DEEPEST} levels")
+    try:
+        return shape.from_json(body)
+    except UnicodeEncodeError:
+        raise Malformed(f"not a valid {shape.__qualname__}: a lone surrogate is no text") from None
+
+
+def _depth(body: bytes | str) -> int:
+    """Return how deep a JSON text nests, at least: brackets in strings count too, unless there are few enough not to matter."""
+    text = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
+    if text.count(b"[") + text.count(b"{") <= DEEPEST:
+        return 0
+    depth = deepest = 0
+    quoted = escaped = False
+    for byte in text:
+        if quoted:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                quoted = False
+        elif byte == 0x22:
+            quoted = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def decide(event: Event, *snapshots: Snapshot, version: date | str, versions: Versions) -> Plan:
+    """Return what a version decides of an event, on the snapshots given, without any database.
+
+    Args:
+        event: With a meta, where a handler asks for it: `event.stamped(at=…, actor=…)`.
+        snapshots: One of each class that the cascade needs.
+
+    Raises:
+        UnknownVersion: For a version before the first.
+        Malformed: When a snapshot that a handler takes is missing.
+    """
+    known = [found for found in versions.versions if found.date <= _day(version)]
+    if not known:
+        raise UnknownVersion(f"{version} is before the first version, {versions.versions[0].date}", asked=str(version))
+    cascade = versions.for_event(event, known[-1].date)
+    given = {type(snapshot): snapshot for snapshot in snapshots}
+    missing = [snapshot.__qualname__ for snapshot in cascade.snapshots if snapshot not in given]
+    if missing:
+        raise Malformed(f"{event.__kind__} under {known[-1].date} also needs {', '.join(missing)}")
+    return cascade.decide(event, given)
+
+
+def _day(version: date | str) -> date:
+    try:
+        return date.fromisoformat(version) if isinstance(version, str) else version
+    except ValueError:
+        raise UnknownVersion(f"{version[:40]!r} is no version; send a date such as 2018-08-01", asked=str(version)[:40]) from None

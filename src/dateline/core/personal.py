@@ -1,0 +1,122 @@
+"""Personal values leave the body: what stays is a salted digest, what leaves is kept beside it and can be erased."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from dateline.core.canon import canonical, plain, salted
+from dateline.core.event import fill
+from dateline.core.model import Model, personal_fields
+
+__all__ = ["MARK", "Sealed", "Sealer", "sealed_digest", "unsealed"]
+
+MARK = "$personal"
+"""The key of the object that stands in a body where a personal value was."""
+
+MASK = "•••"
+ERASED = "(erased)"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One personal value beside its body.
+
+    Args:
+        path: Where in the record it belongs, as a JSON pointer that begins with the part of the record.
+        subject: Whose it is.
+        salt: Sixteen bytes, hex; without them the digest tells nothing.
+        value: The value's canonical JSON.
+    """
+
+    path: str
+    subject: str
+    salt: str
+    value: str
+
+
+@dataclass
+class Sealer:
+    """Turns values into what a body may hold, and collects what it may not.
+
+    Args:
+        seed: Thirty-two random bytes, for one record; each path gets its own salt from it.
+        subject: Whose personal values are, where nothing else says so.
+    """
+
+    seed: bytes
+    subject: str
+    sealed: list[Sealed] = field(default_factory=list)
+
+    def plain(self, value: Any, path: str) -> Any:
+        """Return a value without its personal parts."""
+        if isinstance(value, BaseModel):
+            return self._model(value, path)
+        if isinstance(value, list | tuple):
+            return [self.plain(item, f"{path}/{index}") for index, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: self.plain(item, f"{path}/{key}") for key, item in value.items()}
+        return plain(value)
+
+    def _model(self, model: BaseModel, path: str) -> dict[str, Any]:
+        personal = personal_fields(type(model))
+        template = getattr(model, "__subject__", None)
+        subject = fill(template, model) if template and isinstance(model, Model) else self.subject
+        made = {}
+        for name, value in model.__dict__.items():
+            if name in personal and value is not None:
+                made[name] = self.seal(value, f"{path}/{name}", subject)
+            else:
+                made[name] = self.plain(value, f"{path}/{name}")
+        return made
+
+    def seal(self, value: Any, path: str, subject: str | None = None, *, salt_of: str | None = None, keep: bool = True) -> dict[str, str]:
+        """Return what stands in the body for a personal value.
+
+        Args:
+            salt_of: The path whose salt to use, where two places hold one value.
+            keep: False where the value is kept under that other path already.
+        """
+        salt = hashlib.sha256(self.seed + (salt_of or path).encode()).digest()[:16]
+        text = canonical(value)
+        if keep:
+            self.sealed.append(Sealed(path, subject if subject is not None else self.subject, salt.hex(), text.decode()))
+        return {MARK: salted(salt, text)}
+
+
+def sealed_digest(sealed: Sealed) -> str:
+    """Return the digest that the body must hold at this path."""
+    return salted(bytes.fromhex(sealed.salt), sealed.value.encode())
+
+
+def unsealed(part: Any, path: str, values: Mapping[str, Any]) -> Any:
+    """Return a part of a body with its personal values in their places.
+
+    Args:
+        path: Where in the record the part stands.
+        values: The personal values by path; what is missing there was erased.
+    """
+    if isinstance(part, dict):
+        if len(part) == 1 and MARK in part:
+            return values.get(path, ERASED)
+        return {key: unsealed(item, f"{path}/{key}", values) for key, item in part.items()}
+    if isinstance(part, list):
+        return [unsealed(item, f"{path}/{index}", values) for index, item in enumerate(part)]
+    return part
+
+
+def marks(part: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, digest) for each place of a body where a personal value was."""
+    if isinstance(part, dict):
+        if len(part) == 1 and MARK in part:
+            yield path, part[MARK]
+            return
+        for key, item in part.items():
+            yield from marks(item, f"{path}/{key}")
+    elif isinstance(part, list):
+        for index, item in enumerate(part):
+            yield from marks(item, f"{path}/{index}")

@@ -1,0 +1,210 @@
+"""Everything one event decided: the steps with who decided each, and what they leave of every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args, get_origin
+
+from dateline.core.effect import Effect
+from dateline.core.operation import Delete, Insert, Operation, Placeholder
+from dateline.core.snapshot import Record
+from dateline.core.step import Concerns, Reject, Step
+from dateline.errors import ClashingSteps, DuplicateKey, Rejection
+
+__all__ = ["Change", "Plan", "Planned", "coalesce"]
+
+R = TypeVar("R", bound=Record[Any])
+S = TypeVar("S", bound=Step)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One step, and who decided it.
+
+    Args:
+        key: `slot/Type[part]`, stable under supersession.
+        slot: The slot that yielded it.
+        handler: Dotted name of the function that holds the slot.
+        date: That function's date, ISO.
+        informed: Whether the function had looked at the plan so far.
+    """
+
+    key: str
+    step: Step
+    slot: str = ""
+    handler: str = ""
+    date: str = ""
+    informed: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the plan does to one row, all its steps taken together.
+
+    Args:
+        verb: "insert", "update" or "delete".
+        steps: The steps that it is made of, in order; the last one names it in the trail.
+        ordinal: The place of its last step in the plan.
+    """
+
+    verb: str
+    mapped: Any
+    table: str
+    key_values: tuple[Any, ...] | None
+    values: dict[str, Any]
+    steps: tuple[Planned, ...]
+    ordinal: int
+
+    @property
+    def last(self) -> Planned:
+        return self.steps[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps of one event in their order.
+
+    Args:
+        rejections: Why it is refused; where there are any, there are no other steps.
+    """
+
+    planned: tuple[Planned, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+
+    @classmethod
+    def of(cls, *steps: Step) -> Plan:
+        """Return a plan that holds these steps, for the test of a handler that takes one."""
+        return cls(tuple(Planned(key_of("test", step), step, "test", "test") for step in steps))
+
+    def steps(self, type_: type[S]) -> tuple[S, ...]:
+        """Return the steps of one type, such as `Tell`, `Insert` or `Insert[Account]`."""
+        wanted, mapped = get_origin(type_) or type_, (get_args(type_) or (None,))[0]
+        return tuple(
+            planned.step
+            for planned in self.planned
+            if isinstance(planned.step, wanted) and (mapped is None or getattr(planned.step, "mapped", None) is mapped)
+        )
+
+    def after(self, record: R) -> R:
+        """Return the record as the steps so far leave it.
+
+        Raises:
+            LookupError: When a step deletes the row; `plan.steps(Delete[…])` tells beforehand.
+        """
+        row, table = record.key(), record.__table__
+        values: dict[str, Any] = {}
+        gone = False
+        for operation in self._operations():
+            if operation.mapped is table and operation.row_key == row:
+                gone = isinstance(operation, Delete)
+                values.update({k: v for k, v in operation.values.items() if k in type(record).model_fields})
+        if gone:
+            raise LookupError(f"{record.row()} is deleted by an earlier step; ask plan.steps(Delete[{table.__name__}]) first")
+        return record.model_copy(update=values) if values else record
+
+    def _operations(self) -> Iterator[Operation[Any]]:
+        return (planned.step for planned in self.planned if isinstance(planned.step, Operation))
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return one change a row, in the order of their last steps' first appearance."""
+        return coalesce(self.planned)
+
+    def effects(self) -> Iterator[tuple[int, Planned, Effect]]:
+        """Yield each effect with its ordinal in the plan."""
+        for ordinal, planned in enumerate(self.planned):
+            if isinstance(planned.step, Effect):
+                yield ordinal, planned, planned.step
+
+    def subjects(self) -> Iterator[str]:
+        return (planned.step.subject for planned in self.planned if isinstance(planned.step, Concerns))
+
+
+def key_of(slot: str, step: Step) -> str:
+    """Return the step's key; a rejection's is `slot/code`."""
+    part = step.part()
+    return f"{slot}/{step.type_name()}" + ("" if part is None else f"[{part}]")
+
+
+def unique(planned: Iterable[Planned], new: Planned) -> None:
+    """Refuse a key that stands already.
+
+    Raises:
+        DuplicateKey: Naming the handler and the way to tell the steps apart.
+    """
+    if any(other.key == new.key for other in planned):
+        way = 'declare key="{field}" on the effect, or yield step.keyed("…")' if isinstance(new.step, Effect) else 'yield step.keyed("…")'
+        raise DuplicateKey(f"{new.handler} ({new.date}) yields {new.key} twice; {way}")
+
+
+def coalesce(planned: Iterable[Planned]) -> tuple[Change, ...]:
+    """Return one change for each row that the steps touch.
+
+    A delete followed by an insert of the same key stays two changes: only the database can say whether that is a new row.
+
+    Raises:
+        ClashingSteps: When two steps write one cell and the later did not look at the plan (rule 7): a lost update inside one
+            event, which no guard in the database can see.
+    """
+    rows: dict[Any, Change] = {}
+    done: list[Change] = []
+    for ordinal, new in enumerate(planned):
+        step = new.step
+        if not isinstance(step, Operation):
+            continue
+        # A row whose key the database has yet to assign is known by its insert, and by nothing else.
+        row = (step.mapped, step.row_key) if step.key_values is not None else (step.mapped, getattr(step, "row", None))
+        old = rows.get(row)
+        if old is not None and old.verb == "delete" and isinstance(step, Insert):
+            _clash(old, new, step, ())
+            done.append(old)
+            old = None
+        rows[row] = _start(step, new, ordinal) if old is None else _merge(old, step, new, ordinal)
+    return tuple(sorted((*done, *(change for change in rows.values() if change.verb)), key=lambda change: change.ordinal))
+
+
+def _start(step: Operation[Any], new: Planned, ordinal: int) -> Change:
+    return Change(step.verb, step.mapped, step.table.name, step.key_values, dict(step.values), (new,), ordinal)
+
+
+def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Change:
+    steps = (*old.steps, new)
+    if isinstance(step, Delete):
+        verb = "" if old.verb == "insert" else "delete"
+        return Change(verb, old.mapped, old.table, old.key_values, {}, steps, ordinal)
+    both = () if old.verb == "delete" or isinstance(step, Insert) else tuple(sorted(old.values.keys() & step.values.keys()))
+    if isinstance(step, Insert) or old.verb == "delete" or both:
+        _clash(old, new, step, both)
+    if isinstance(step, Insert) or old.verb == "delete":
+        raise ClashingSteps(
+            f"{new.handler} ({new.date}) yields {step.verb} of {step.table.name}[{step.row_key}] after {old.last.handler} "
+            f"({old.last.date}) yielded its {old.last.step.verb if isinstance(old.last.step, Operation) else ''}"
+        )
+    return Change(old.verb, old.mapped, old.table, old.key_values, {**old.values, **step.values}, steps, ordinal)
+
+
+def _clash(old: Change, new: Planned, step: Operation[Any], cells: tuple[str, ...]) -> None:
+    if new.informed:
+        return
+    what = f"{step.table.name}[{step.row_key}]" + (f".{', .'.join(cells)}" if cells else "")
+    raise ClashingSteps(
+        f"{new.handler} ({new.date}) writes {what}, which {old.last.handler} ({old.last.date}) wrote before it; "
+        f"take `plan: Plan` and start from plan.after(record)"
+    )
+
+
+def rejection_of(planned: Planned) -> Rejection:
+    """Return a check's no as the record keeps it."""
+    step = planned.step
+    assert isinstance(step, Reject)
+    return Rejection(
+        key=planned.key, code=step.code, detail=step.detail, field=step.field, handler=planned.handler, date=planned.date
+    )
+
+
+def placeholders(plan: Plan, changes: Iterable[Change]) -> Iterator[Placeholder[Any]]:
+    """Yield what the plan's rows and effects still wait for."""
+    for change in changes:
+        yield from (value for value in change.values.values() if isinstance(value, Placeholder))
+    for _, _, effect in plan.effects():
+        yield from (value for value in effect.__dict__.values() if isinstance(value, Placeholder))

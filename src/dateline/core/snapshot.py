@@ -1,0 +1,174 @@
+"""The state that handlers ask for: snapshots of records, read before any handler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
+
+from dateline.core.canon import canonical, digest
+from dateline.core.event import places
+from dateline.core.model import Model, personal_fields
+from dateline.core.query import Query, Rows, Value
+from dateline.core.table import Table, row_key, table_of
+from dateline.errors import NotQueried, WrongColumn
+
+__all__ = ["Field", "Record", "Snapshot", "fields_of", "fingerprint"]
+
+T = TypeVar("T")
+
+
+class Record(Model, Generic[T]):
+    """The columns of one row that a decision may see, the whole primary key among them: `class Balance(Record[Account])`.
+
+    Args:
+        subject: Whose the row's personal values are, as a template over the record's fields.
+    """
+
+    __table__: ClassVar[Any] = None
+    __subject__: ClassVar[str | None] = None
+    __personal_columns__: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls, *, subject: str | None = None, **config: Any) -> None:
+        super().__init_subclass__(**config)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, subject: str | None = None, **config: Any) -> None:
+        mapped = next(
+            (
+                args[0]
+                for base in cls.__mro__
+                if (made := getattr(base, "__pydantic_generic_metadata__", None)) and (args := made["args"])
+            ),
+            None,
+        )
+        if mapped is None or isinstance(mapped, TypeVar) or cls.__pydantic_generic_metadata__["args"]:
+            return
+        cls.__table__ = mapped
+        cls.__subject__ = subject or cls.__subject__
+        where = f"{cls.__module__}.{cls.__qualname__}"
+        table = table_of(mapped)
+        table.known(cls.model_fields, where)
+        missing = [name for name in table.key if name not in cls.model_fields]
+        if missing:
+            raise WrongColumn(f"{where}: a record holds its row's whole primary key; add {', '.join(missing)}")
+        cls.__personal_columns__ = {name: True for name, column in table.columns.items() if column.personal}
+        for name in places(cls.__subject__ or ""):
+            if name not in cls.model_fields:
+                raise WrongColumn(f"{where}: its subject names {name!r}, which is not a field of it")
+
+    def row(self) -> str:
+        """Return which row this is: `table/key`."""
+        table = table_of(self.__table__)
+        return f"{table.name}/{self.key()}"
+
+    def key(self) -> str:
+        """Return the row's key as text."""
+        return row_key(getattr(self, name) for name in table_of(self.__table__).key)
+
+
+class Snapshot(Model):
+    """What one or several handlers need to see: `class Payer(Snapshot): account: Balance = rows(Account.id == given("account"))`."""
+
+    __queries__: ClassVar[Mapping[str, Query]] = {}
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **config: Any) -> None:
+        for name in cls.model_fields:
+            if name not in cls.__queries__:
+                raise NotQueried(f"{cls.__module__}.{cls.__qualname__}.{name} does not say how it is read; give it rows(…) or value(…)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """One field of a snapshot, ready to be read.
+
+    Args:
+        record: The record class of its rows; None for a value.
+        table: The rows' table; None for a value.
+        least: The fewest rows that it takes.
+        most: The most rows that it takes; None for any number.
+    """
+
+    snapshot: type[Snapshot]
+    name: str
+    query: Query
+    record: type[Record[Any]] | None
+    table: Table | None
+    least: int
+    most: int | None
+
+    @property
+    def path(self) -> str:
+        return f"{self.snapshot.__qualname__}.{self.name}"
+
+    @property
+    def many(self) -> bool:
+        return self.most is None
+
+    @property
+    def limit(self) -> int | None:
+        """Rows to read: one more than is taken, so that a surplus is seen."""
+        if isinstance(self.query, Rows):
+            if self.query.first is not None:
+                return self.query.first
+            if self.query.at_most is not None:
+                return self.query.at_most + 1
+        return None if self.most is None else self.most + 1
+
+
+@cache
+def fields_of(snapshot: type[Snapshot]) -> tuple[Field, ...]:
+    """Return a snapshot's fields as its types and queries declare them.
+
+    Raises:
+        NotQueried: When type and query do not fit each other.
+    """
+    snapshot.model_rebuild()
+    return tuple(_field(snapshot, name, info.annotation) for name, info in snapshot.model_fields.items())
+
+
+def _field(snapshot: type[Snapshot], name: str, annotation: Any) -> Field:
+    query = snapshot.__queries__[name]
+    if isinstance(query, Value):
+        return Field(snapshot, name, query, None, None, 1, 1)
+    where = f"{snapshot.__module__}.{snapshot.__qualname__}.{name}"
+    least, most, inner = 1, 1, annotation
+    if get_origin(annotation) in (Union, UnionType):
+        given = get_args(annotation)
+        least, inner = 0, next((arg for arg in given if arg is not type(None)), None)
+        if len(given) != 2 or type(None) not in given:
+            inner = None
+    elif get_origin(annotation) is tuple:
+        args = get_args(annotation)
+        if len(args) != 2 or args[1] is not Ellipsis:
+            raise NotQueried(f"{where}: many rows are written tuple[X, ...]")
+        least, inner = 0, args[0]
+    if not (isinstance(inner, type) and issubclass(inner, Record) and inner.__table__ is not None):
+        raise NotQueried(f"{where}: rows(…) gives records; its type is X, X | None or tuple[X, ...], where X is a Record[Table]")
+    many = get_origin(annotation) is tuple
+    if not many and isinstance(query, Rows) and (query.at_most or (query.first or 1) != 1):
+        raise NotQueried(f"{where}: at_most= and first= are for tuple[X, ...]; of one row, only first=1 can be asked")
+    return Field(snapshot, name, query, inner, table_of(inner.__table__), least, None if many else most)
+
+
+def fingerprint(record: Record[Any], fields: Iterable[str] = ()) -> str:
+    """Return the digest that binds a decision to what was seen of one row.
+
+    Args:
+        fields: Columns that count, in any order; all of the record's when empty.
+
+    Returns:
+        64 lowercase hex digits of SHA-256 over the canonical JSON of those fields.
+
+    Source: RFC 8785 (canonical JSON), FIPS 180-4 (SHA-256).
+    """
+    chosen = sorted(fields) or sorted(type(record).model_fields)
+    return digest(canonical({name: getattr(record, name) for name in chosen}))
+
+
+def personal_of(record: type[Record[Any]]) -> frozenset[str]:
+    """Return a record's personal fields: its own marks and its table's."""
+    return personal_fields(record)

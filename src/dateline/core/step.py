@@ -1,0 +1,91 @@
+"""What a check or a handler may yield, and the names under which a step is found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from typing import Self, TypeAlias, TypeVar
+
+__all__ = ["Concerns", "Reject", "Step", "Yields"]
+
+
+class Step:
+    """One thing that a handler decided. Its key within the event is `slot/Type[part]`."""
+
+    _part: str | None = None
+
+    def keyed(self, part: str) -> Self:
+        """Return the same step under a part of its own, where a handler yields several of one type."""
+        made = copy(self)
+        object.__setattr__(made, "_part", part)
+        return made
+
+    def type_name(self) -> str:
+        """Return the middle of the step's key: what sort of step it is, on what."""
+        raise NotImplementedError
+
+    def part(self) -> str | None:
+        """Return what tells this step from others of its type in one event; None where it is the only one."""
+        return self._part
+
+
+S = TypeVar("S", bound=Step)
+
+Yields: TypeAlias = Iterator[S]
+"""What a check or a handler yields, as its signature announces it: `Yields[Insert[Prescription] | NotifyPatient]`."""
+
+
+class Reject(Step):
+    """A check's no.
+
+    Args:
+        code: A stable word for machines, such as "too-little".
+        detail: A sentence for people.
+        field: The event's field that is at fault.
+    """
+
+
+    def __init__(self, code: str, detail: str, *, field: str | None = None) -> None:
+        self.code = code
+        self.detail = detail
+        self.field = field
+
+    def type_name(self) -> str:
+        return self.code
+
+    def __repr__(self) -> str:
+        return f"Reject({self.code!r}, {self.detail!r}, field={self.field!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reject) and (self.code, self.detail, self.field, self._part) == (
+            other.code,
+            other.detail,
+            other.field,
+            other._part,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.detail, self.field))
+
+
+class Concerns(Step):
+    """The event is also about this subject, which only reading could tell: `Concerns("customer:7")`."""
+
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+
+    def type_name(self) -> str:
+        return "concerns"
+
+    def part(self) -> str | None:
+        return self._part or self.subject
+
+    def __repr__(self) -> str:
+        return f"Concerns({self.subject!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Concerns) and self.subject == other.subject
+
+    def __hash__(self) -> int:
+        return hash(self.subject)

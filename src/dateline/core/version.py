@@ -1,0 +1,258 @@
+"""Calendar dates and what is in force on each: the versions of an application's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, tzinfo
+from types import ModuleType
+from typing import Any
+
+from dateline.core.cascade import Cascade
+from dateline.core.effect import Effect
+from dateline.core.event import Event
+from dateline.core.layer import Function, Retirement, function_of, place, role_of
+from dateline.core.snapshot import Record, Snapshot
+from dateline.errors import BadVersion, NotAdditive, NotInForce, ShapeNewerThanVersion, UnknownKind, UnknownVersion, WrongKind
+
+__all__ = ["Layer", "Version", "Versions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One date, and the instant from which it is in force.
+
+    Args:
+        title: The first line of its folder's docstring; `why` is the rest.
+    """
+
+    date: date
+    instant: datetime
+    title: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one module of one date holds, in the order of its definitions."""
+
+    date: date
+    module: str
+    members: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, day: date, module: ModuleType) -> Layer:
+        """Return a module's own members; what it imports belongs to others."""
+        own = tuple(
+            (name, found)
+            for name, found in vars(module).items()
+            if isinstance(found, Retirement) or getattr(found, "__module__", None) == module.__name__
+        )
+        return cls(day, module.__name__, own)
+
+
+@dataclass(frozen=True, eq=False)
+class Versions:
+    """All versions of an application: which exist, since when, and what decides each kind under each.
+
+    Raises:
+        Unloadable: When a layer breaks a rule; the message names file, function and mend.
+    """
+
+    versions: tuple[Version, ...]
+    layers: tuple[Layer, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    _cascades: dict[str, list[tuple[date, Cascade]]] = field(default_factory=dict, init=False)
+    _dates: dict[type[Event], date] = field(default_factory=dict, init=False)
+    _functions: dict[Any, Function] = field(default_factory=dict, init=False)
+    effects: dict[str, type[Effect]] = field(default_factory=dict, init=False)
+    records: list[type[Record[Any]]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.versions:
+            raise BadVersion("no versions: make a package with a folder such as v2024_01_01 in it")
+        for day in sorted({layer.date for layer in self.layers}):
+            # Order is slot date, then module name, then definition; never import order (rule 4).
+            for layer in sorted((found for found in self.layers if found.date == day), key=lambda found: found.module):
+                self._add(layer)
+
+    @classmethod
+    def of(cls, layers: Mapping[str | date, Iterable[Any]], *, zone: tzinfo = UTC) -> Versions:
+        """Return versions made of functions, events and retirements by date, for tests and small programs."""
+        days = {day if isinstance(day, date) else date.fromisoformat(day): tuple(members) for day, members in layers.items()}
+        versions = tuple(Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)) for day in sorted(days))
+        made = [
+            Layer(day, "", tuple((getattr(member, "__name__", str(index)), member) for index, member in enumerate(members)))
+            for day, members in days.items()
+        ]
+        return cls(versions, tuple(made))
+
+    def _add(self, layer: Layer) -> None:
+        for _, found in layer.members:
+            if isinstance(found, type) and issubclass(found, Event) and found.__kind__:
+                self._shape(layer.date, found)
+            elif isinstance(found, type) and issubclass(found, Record | Snapshot):
+                if issubclass(found, Record):
+                    self.records.append(found)
+        for _, found in layer.members:
+            role = role_of(found)
+            if isinstance(found, Retirement):
+                self._retire(layer, found)
+            elif role is not None:
+                self._join(layer, function_of(found, role, layer.date))
+
+    def _shape(self, day: date, event: type[Event]) -> None:
+        self._dates.setdefault(event, day)
+        known = self._at(event.__kind__, day)
+        if known is None:
+            self._put(event.__kind__, day, Cascade(event.__kind__, day, event, sources=self.sources))
+        elif issubclass(event, known.event):
+            _additive(event, known.event)
+            self._put(event.__kind__, day, Cascade(known.kind, day, event, known.slots, self.sources))
+        elif not issubclass(known.event, event):
+            raise NotAdditive(
+                f"{event.__module__}.{event.__qualname__} and {known.event.__module__}.{known.event.__qualname__} are both "
+                f"{event.__kind__!r}; derive the later from the earlier"
+            )
+
+    def _join(self, layer: Layer, function: Function) -> None:
+        for kind in function.yields:
+            if isinstance(kind, type) and issubclass(kind, Effect):
+                self.effects.setdefault(kind.__kind__, kind)
+        self._dates.setdefault(function.event, layer.date)
+        old = function.role.supersedes
+        if old is not None and old in self._functions and self._functions[old].kind != function.kind:
+            raise WrongKind(f"{function.where}: serves {function.kind}, but {place(old)} serves {self._functions[old].kind}")
+        self._functions[function.call] = function
+        known = self._at(function.kind, layer.date) or Cascade(function.kind, layer.date, function.event, sources=self.sources)
+        self._put(function.kind, layer.date, known.joined_by(function))
+
+    def _retire(self, layer: Layer, retirement: Retirement) -> None:
+        where = f"{layer.module}: retired({place(retirement.function)})"
+        function = self._functions.get(retirement.function)
+        if function is None:
+            raise NotInForce(f"{where}: it holds no slot before {layer.date}")
+        known = self._at(function.kind, layer.date)
+        assert known is not None
+        self._put(function.kind, layer.date, known.without(retirement.function, where, layer.date))
+
+    def _at(self, kind: str, day: date) -> Cascade | None:
+        found = None
+        for since, cascade in self._cascades.get(kind, ()):
+            if since <= day:
+                found = cascade
+        return found
+
+    def _put(self, kind: str, day: date, cascade: Cascade) -> None:
+        history = self._cascades.setdefault(kind, [])
+        made = Cascade(kind, day, cascade.event, cascade.slots, self.sources)
+        if history and history[-1][0] == day:
+            history[-1] = (day, made)
+        else:
+            history.append((day, made))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(sorted(self._cascades))
+
+    @property
+    def newest(self) -> Version:
+        return self.versions[-1]
+
+    def cascade(self, kind: str, version: date) -> Cascade:
+        """Return what decides a kind under a version.
+
+        Raises:
+            UnknownKind: When no version up to that date knows the kind.
+        """
+        found = self._at(kind, version)
+        if found is None:
+            if kind not in self._cascades:
+                raise UnknownKind(f"no version knows events of kind {kind[:100]!r}; there are {', '.join(self.kinds) or 'none'}")
+            first = self._cascades[kind][0][0]
+            raise UnknownKind(f"{kind} begins with version {first}; {version} does not know it yet")
+        return found
+
+    def for_event(self, event: Event, version: date) -> Cascade:
+        """Return what decides this very event under a version.
+
+        Raises:
+            ShapeNewerThanVersion: When the event's class is of a later date (rule 18).
+        """
+        found = self._at(event.__kind__, version)
+        born = self._dates.get(type(event))
+        if born is not None and born > version:
+            raise ShapeNewerThanVersion(
+                f"{type(event).__qualname__} is the shape of {born}, which version {version} does not know; "
+                f"make the event by runner.event({event.__kind__!r}, …, version={version})",
+                kind=event.__kind__,
+                shape=born.isoformat(),
+                version=version.isoformat(),
+            )
+        # A kind without handlers is recorded as it is: teams begin by producing events.
+        return found or Cascade(event.__kind__, version, type(event))
+
+    def shape_date(self, event: type[Event]) -> date | None:
+        """Return the date of an event's class; None for a class that stands in no version."""
+        return self._dates.get(event)
+
+    def shape(self, kind: str, day: date | None) -> type[Event] | None:
+        """Return the class of a kind's shape of a date; None where no version has it."""
+        if day is None:
+            return None
+        found = self._at(kind, day)
+        return found.event if found is not None else None
+
+    def choose(self, asked: date | str | None, now: datetime, *, occurred: datetime | None = None) -> Version:
+        """Return the version that decides: the one asked for, else the newest that is in force.
+
+        Args:
+            asked: A date, its ISO text, "as-of-occurred", or None.
+            now: The runner's clock when it decides; never when the event happened, or back-dating would choose laxer rules.
+            occurred: For "as-of-occurred", the instant whose version is meant.
+
+        Returns:
+            The newest version whose date is not after the one asked for.
+
+        Raises:
+            UnknownVersion: Before the first version, or when the text is no date.
+        """
+        if asked == "as-of-occurred":
+            return self._in_force(occurred or now, "that instant")
+        if asked is None:
+            return self._in_force(now, "now")
+        day = _date(asked)
+        known = [version for version in self.versions if version.date <= day]
+        if not known:
+            raise UnknownVersion(f"{day} is before the first version, {self.versions[0].date}; send that or a later one", asked=str(asked))
+        return known[-1]
+
+    def _in_force(self, at: datetime, when: str) -> Version:
+        known = [version for version in self.versions if version.instant <= at]
+        if not known:
+            first = self.versions[0]
+            raise UnknownVersion(f"no version is in force at {when} ({at.isoformat()}); the first, {first.date}, begins {first.instant.isoformat()}")
+        return known[-1]
+
+
+def _date(asked: date | str) -> date:
+    if isinstance(asked, datetime):
+        raise UnknownVersion("a version is a calendar date, not an instant; send one such as 2018-08-01", asked=asked.isoformat())
+    if isinstance(asked, date):
+        return asked
+    try:
+        return date.fromisoformat(asked)
+    except (ValueError, TypeError):
+        raise UnknownVersion(f"{str(asked)[:40]!r} is no version; send a date such as 2018-08-01", asked=str(asked)[:40]) from None
+
+
+def _additive(new: type[Event], old: type[Event]) -> None:
+    """Refuse a subclass that does more than add fields with constant defaults (rule 15)."""
+    where = f"{new.__module__}.{new.__qualname__}"
+    for name, info in new.model_fields.items():
+        before = old.model_fields.get(name)
+        if before is None and (info.is_required() or info.default_factory is not None):
+            raise NotAdditive(f"{where}.{name} is new and has no constant default; give it one, so that older events can be read")
+        if before is not None and (before.annotation != info.annotation or before.metadata != info.metadata or before.default != info.default):
+            raise NotAdditive(f"{where}.{name} changes the field of {old.__qualname__}; a narrower field would refuse what is recorded")

@@ -1,0 +1,361 @@
+"""Everything that can go wrong, as one tree.
+
+    DatelineError
+    ├── Refused                what a caller is told about one request; a preview returns it, a dispatch raises and records it
+    │   ├── Rejected           checks said no; `.rejections` says which, by code and field
+    │   ├── NotFound           a row that the decision needs is not there
+    │   ├── TooMany            more rows than the snapshot takes
+    │   ├── StaleSnapshot      what the caller saw has changed; `.differences` says where
+    │   ├── PreviewExpired     a preview is committed too late
+    │   ├── KeyReused          a request key came again with another request
+    │   ├── ConstraintRefused  the database says no; `.constraint` and `.step` say which
+    │   ├── NotStorable        a value that the database cannot hold or compare
+    │   ├── Denied             the actor lacks a right
+    │   ├── UnknownVersion     no such version, or not yet
+    │   └── ShapeNewerThanVersion  the event is of a later date than the version asked for
+    ├── Malformed              input that is no event of its kind; nothing to record
+    │   └── UnknownKind
+    ├── Contention             others won every try within the time budget
+    │   └── Conflict           one try was lost to another writer; surfaces only inside `together`
+    ├── Unloadable             versions that break a rule; found when they are loaded
+    │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion
+    ├── HandlerFault           a handler that breaks a rule while it runs
+    │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, HandlerFailed
+    ├── NotCanonical           a value that has no canonical form
+    ├── Unreachable            no connection to the database can be had
+    ├── NotMigrated            the trail's tables are missing or old
+    ├── NotSerializable        a joined connection that could lose updates
+    └── TrailFault             the trail disagrees with itself
+
+A refusal is a value as much as an exception: it compares by its content and turns into a problem (RFC 9457) with `problem()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+__all__ = [
+    "BadSignature",
+    "BadVersion",
+    "ClashingSteps",
+    "Conflict",
+    "ConstraintRefused",
+    "Contention",
+    "DatelineError",
+    "Denied",
+    "Difference",
+    "DuplicateKey",
+    "HandlerFailed",
+    "HandlerFault",
+    "KeyReused",
+    "Malformed",
+    "NameTaken",
+    "NoMeta",
+    "NotAdditive",
+    "NotCanonical",
+    "NotFound",
+    "NotInForce",
+    "NotMigrated",
+    "NotQueried",
+    "NotSerializable",
+    "NotStorable",
+    "PreviewExpired",
+    "Refused",
+    "Rejected",
+    "Rejection",
+    "SameLayer",
+    "ShapeNewerThanVersion",
+    "StaleSnapshot",
+    "TooMany",
+    "TrailFault",
+    "Unassigned",
+    "UndeclaredStep",
+    "UnknownKind",
+    "UnknownVersion",
+    "Unreachable",
+    "Unloadable",
+    "WrongColumn",
+    "WrongKind",
+    "WrongRole",
+    "WrongValue",
+]
+
+
+class DatelineError(Exception):
+    """The root of what dateline raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """One refusal by one check.
+
+    Args:
+        key: `slot/code`, the name under which it is found again in a replay.
+        code: A stable word for machines.
+        detail: A sentence for people.
+        field: The event's field that is at fault, where there is one.
+        handler: Dotted name of the check that said so.
+        date: The check's date, ISO.
+    """
+
+    key: str
+    code: str
+    detail: str
+    field: str | None = None
+    handler: str = ""
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as the caller saw it.
+
+    Args:
+        row: `table/row key`, or the snapshot's field where a whole set of rows is meant.
+        change: "changed", "gone" or "new".
+        fields: The columns that differ, sorted; empty unless the change is "changed".
+    """
+
+    row: str
+    change: str
+    fields: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.row} {self.change}" + (f" in {', '.join(self.fields)}" if self.fields else "")
+
+
+class Refused(DatelineError):
+    """One request was refused; the database is as it was, but for the record of the try."""
+
+    outcome: ClassVar[str] = "refused"
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts: Mapping[str, Any] = facts
+        self.event_id: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Refused) and (self.detail, self.facts) == (other.detail, other.facts)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.detail))
+
+    def problem(self) -> dict[str, Any]:
+        """Return the refusal as a problem document.
+
+        Returns:
+            `type` (the outcome's word), `title`, `detail`, and what is known beyond that.
+
+        Source: RFC 9457.
+        """
+        return {"type": self.outcome, "title": type(self).__name__, "detail": self.detail, **self.facts}
+
+
+class Rejected(Refused):
+    """Checks refused the event; all of them ran, so all of their reasons are here."""
+
+    outcome = "rejected"
+
+    def __init__(self, rejections: tuple[Rejection, ...]) -> None:
+        super().__init__("; ".join(f"{r.code}: {r.detail}" for r in rejections))
+        self.rejections = rejections
+        self.facts = {
+            "rejections": [
+                {"key": r.key, "code": r.code, "detail": r.detail, "field": r.field, "handler": r.handler, "date": r.date}
+                for r in rejections
+            ]
+        }
+
+
+class NotFound(Refused):
+    """A snapshot needs exactly one row, and there is none."""
+
+    outcome = "not-found"
+
+
+class TooMany(Refused):
+    """A snapshot found more rows than it takes."""
+
+    outcome = "too-many"
+
+
+class StaleSnapshot(Refused):
+    """What the caller saw is no longer so; `.differences` names rows and fields."""
+
+    outcome = "stale"
+
+    def __init__(self, differences: tuple[Difference, ...], detail: str | None = None) -> None:
+        super().__init__(detail or "; ".join(map(str, differences)))
+        self.differences = differences
+        self.facts = {"differences": [{"row": d.row, "change": d.change, "fields": list(d.fields)} for d in differences]}
+
+
+class PreviewExpired(Refused):
+    """The preview's time to commit it is over; preview again."""
+
+    outcome = "preview-expired"
+
+
+class KeyReused(Refused):
+    """The request key belongs to another request; a new request needs a new key."""
+
+    outcome = "key-reused"
+
+
+class ConstraintRefused(Refused):
+    """The database refused the operations, twice on the same snapshot."""
+
+    outcome = "constraint"
+
+    def __init__(self, constraint: str, step: str | None, detail: str) -> None:
+        super().__init__(detail, constraint=constraint, step=step)
+        self.constraint = constraint
+        self.step = step
+
+
+class NotStorable(Refused):
+    """A value that this database cannot hold, or cannot compare with its columns."""
+
+    outcome = "not-storable"
+
+
+class Denied(Refused):
+    """The actor lacks the right that this needs."""
+
+    outcome = "denied"
+
+
+class UnknownVersion(Refused):
+    """No such version, or not released yet."""
+
+    outcome = "unknown-version"
+
+
+class ShapeNewerThanVersion(Refused):
+    """The event is of a shape that the version asked for does not know."""
+
+    outcome = "shape-newer"
+
+
+class Malformed(DatelineError):
+    """Input that is no event of its kind.
+
+    Args:
+        detail: What is wrong, without the values that were sent.
+        problems: One `(path, message)` for each fault, at most fifty.
+    """
+
+    def __init__(self, detail: str, problems: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+
+class UnknownKind(Malformed):
+    """No version that is in force knows this kind of event."""
+
+
+class Contention(DatelineError):
+    """Other writers won every try until the time budget was spent; nothing was written, so the request can be sent again."""
+
+
+class Conflict(Contention):
+    """One try lost against another writer: read and decide again. Inside `together` that is the caller's to do."""
+
+
+class Unloadable(DatelineError):
+    """A version breaks a rule. The message names file, function and mend."""
+
+
+class BadSignature(Unloadable):
+    """A handler's signature does not say what it needs or what it yields."""
+
+
+class NotInForce(Unloadable):
+    """The function that is superseded or retired does not hold its slot."""
+
+
+class WrongKind(Unloadable):
+    """A function of one event kind supersedes a function of another."""
+
+
+class WrongRole(Unloadable):
+    """A check supersedes a handler, or a handler a check."""
+
+
+class SameLayer(Unloadable):
+    """A change of a slot must have a later date than what it changes."""
+
+
+class NameTaken(Unloadable):
+    """A slot's name is never used again."""
+
+
+class NotAdditive(Unloadable):
+    """A shape that does more than add fields with defaults."""
+
+
+class NotQueried(Unloadable):
+    """A snapshot's field does not say how it is read."""
+
+
+class WrongColumn(Unloadable):
+    """A record or a step names a column that its table does not have."""
+
+
+class BadVersion(Unloadable):
+    """A package that holds no versions, or a folder whose name is no date."""
+
+
+class HandlerFault(DatelineError):
+    """A handler broke a rule while it ran; nothing was written."""
+
+
+class UndeclaredStep(HandlerFault):
+    """A handler yielded something that its signature does not announce."""
+
+
+class DuplicateKey(HandlerFault):
+    """Two steps of one event have one key."""
+
+
+class ClashingSteps(HandlerFault):
+    """Two handlers write one cell, and the later did not look at the plan."""
+
+
+class WrongValue(HandlerFault):
+    """A value that its column cannot hold."""
+
+
+class Unassigned(HandlerFault):
+    """A placeholder was used as if the database had already assigned its value."""
+
+
+class NoMeta(HandlerFault):
+    """A bare event was asked for its meta."""
+
+
+class HandlerFailed(HandlerFault):
+    """A handler raised; the cause is chained."""
+
+
+class NotCanonical(DatelineError):
+    """A value without a canonical form: not a number, infinite, cyclic, or of an unknown type."""
+
+
+class NotMigrated(DatelineError):
+    """The trail's tables are missing or old: run `dateline migrate`, or `runner.migrate()`."""
+
+
+class Unreachable(DatelineError):
+    """No connection to the database can be had."""
+
+
+class NotSerializable(DatelineError):
+    """A joined connection must be SERIALIZABLE; below that, updates can be lost."""
+
+
+class TrailFault(DatelineError):
+    """The trail disagrees with itself."""

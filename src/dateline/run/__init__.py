@@ -1,0 +1,1 @@
+"""The only place that executes, waits, logs, and reads the clock."""

@@ -1,0 +1,264 @@
+"""Executing batches: the same few lines in two colours, over psycopg and sqlite3, on the drivers' own connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from dateline.core.flow import Apart, Flow, Lost, Pause
+from dateline.errors import Unreachable
+from dateline.run.clock import Budget
+from dateline.run.fault import DRIVER, told
+from dateline.sql.statement import Batch, Result, Statement
+
+__all__ = ["AsyncConnection", "AsyncDriver", "Connection", "Driver", "async_drive", "drive"]
+
+R = TypeVar("R")
+
+PREPARED = 500
+"""Statements that a session keeps prepared; there are few texts, one for each shape of event and plan."""
+
+
+class Driver(Protocol):
+    """Executes batches."""
+
+    def execute(self, batch: Batch) -> list[Result]: ...
+
+
+class AsyncDriver(Protocol):
+    """Executes batches."""
+
+    async def execute(self, batch: Batch) -> list[Result]: ...
+
+
+def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart], None]) -> R:
+    """Carry a flow to its end: execute its batches, wait its pauses."""
+    answer: Any = None
+    step = flow.send
+    while True:
+        try:
+            wanted = step(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # a generator's return value is untyped here
+        step = flow.send
+        try:
+            if type(wanted) is Batch:
+                answer = driver.execute(wanted)
+            elif isinstance(wanted, Pause):
+                answer = time.sleep(budget.pause(wanted.tries))
+            else:
+                answer = apart(wanted)
+        except Exception as error:
+            step, answer = flow.throw, error
+
+
+async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart: Callable[[Apart], Any]) -> R:
+    """Carry a flow to its end: execute its batches, wait its pauses."""
+    answer: Any = None
+    step = flow.send
+    while True:
+        try:
+            wanted = step(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # a generator's return value is untyped here
+        step = flow.send
+        try:
+            if type(wanted) is Batch:
+                answer = await driver.execute(wanted)
+            elif isinstance(wanted, Pause):
+                answer = await asyncio.sleep(budget.pause(wanted.tries))
+            else:
+                answer = await apart(wanted)
+        except Exception as error:
+            step, answer = flow.throw, error
+
+
+def _failed(cursors: list[Any], batch: Batch) -> Statement | None:
+    """Return the statement of a pipeline that failed: the first without a result."""
+    return next((one for one, cursor in zip(batch.statements, cursors, strict=False) if cursor.pgresult is None), None)
+
+
+def _result(cursor: Any, rows: Any) -> Result:
+    return Result(rows, cursor.rowcount)
+
+
+class Connection:
+    """One checked-out connection, taken when it is first needed and replaced when it is lost.
+
+    Args:
+        joined: A driver's connection inside a transaction of the caller's, which is neither ended nor given back here.
+    """
+
+    def __init__(self, engine: Engine | None, joined: Any = None) -> None:
+        self._engine = engine
+        self._held: Any = None
+        self._driver: Any = joined
+        self._once = False
+        self.joined = joined is not None
+
+    def _taken(self) -> Any:
+        if self._driver is None:
+            assert self._engine is not None
+            self._held = self._engine.raw_connection()
+            self._driver = self._held.driver_connection
+            _tuned(self._driver)
+            self._once = True
+        return self._driver
+
+    def execute(self, batch: Batch) -> list[Result]:
+        try:
+            driver = self._taken()
+        except Exception as error:
+            raise _unreachable(error, self._once) from error
+        statement: Statement | None = None
+        cursors: list[Any] = []
+        try:
+            if not isinstance(driver, psycopg.Connection):
+                results = []
+                for statement in batch.statements:
+                    cursor = driver.execute(statement.sql, statement.params)
+                    results.append(_result(cursor, cursor.fetchall()))
+                return results
+            if len(batch.statements) == 1:
+                statement = batch.statements[0]
+                cursors.append(psycopg.RawCursor(driver))
+                cursors[0].execute(statement.sql, statement.params)
+            else:
+                with driver.pipeline():
+                    for one in batch.statements:
+                        cursors.append(psycopg.RawCursor(driver))
+                        cursors[-1].execute(one.sql, one.params or None)
+            return [_result(cursor, cursor.fetchall() if cursor.description else ()) for cursor in cursors]
+        except DRIVER as error:
+            found = told(error, statement or _failed(cursors, batch))
+            self._settled(found)
+            if found is error:
+                raise
+            raise found from error
+        except BaseException:
+            # An interrupt in the middle leaves a session of unknown state: it must not go back to the pool.
+            self._settled(Lost("interrupted"))
+            raise
+
+    def _settled(self, found: Exception) -> None:
+        """Leave no transaction behind; a lost connection is given up and the next batch takes another."""
+        if self.joined:
+            return
+        if isinstance(found, Lost):
+            self._dropped()
+            return
+        try:
+            self._driver.rollback()
+        except DRIVER:
+            self._dropped()
+
+    def _dropped(self) -> None:
+        if self._held is not None:
+            self._held.invalidate()
+        self._held = self._driver = None
+
+    def close(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = self._driver = None
+
+
+class AsyncConnection:
+    """The same as `Connection`, awaited."""
+
+    def __init__(self, engine: AsyncEngine | None, joined: Any = None) -> None:
+        self._engine = engine
+        self._held: Any = None
+        self._driver: Any = joined
+        self._once = False
+        self.joined = joined is not None
+
+    async def _taken(self) -> Any:
+        if self._driver is None:
+            assert self._engine is not None
+            self._held = await self._engine.connect()
+            self._driver = (await self._held.get_raw_connection()).driver_connection
+            _tuned(self._driver)
+            self._once = True
+        return self._driver
+
+    async def execute(self, batch: Batch) -> list[Result]:
+        try:
+            driver = await self._taken()
+        except Exception as error:
+            raise _unreachable(error, self._once) from error
+        statement: Statement | None = None
+        cursors: list[Any] = []
+        try:
+            if not isinstance(driver, psycopg.AsyncConnection):
+                results = []
+                for statement in batch.statements:
+                    async with driver.execute(statement.sql, statement.params) as cursor:
+                        results.append(_result(cursor, await cursor.fetchall()))
+                return results
+            if len(batch.statements) == 1:
+                statement = batch.statements[0]
+                cursors.append(psycopg.AsyncRawCursor(driver))
+                await cursors[0].execute(statement.sql, statement.params)
+            else:
+                async with driver.pipeline():
+                    for one in batch.statements:
+                        cursors.append(psycopg.AsyncRawCursor(driver))
+                        await cursors[-1].execute(one.sql, one.params or None)
+            return [_result(cursor, await cursor.fetchall() if cursor.description else ()) for cursor in cursors]
+        except DRIVER as error:
+            found = told(error, statement or _failed(cursors, batch))
+            await self._settled(found)
+            if found is error:
+                raise
+            raise found from error
+        except BaseException:
+            await self._settled(Lost("interrupted"))
+            raise
+
+    async def _settled(self, found: Exception) -> None:
+        if self.joined:
+            return
+        if isinstance(found, Lost):
+            await self._dropped()
+            return
+        try:
+            await self._driver.rollback()
+        except DRIVER:
+            await self._dropped()
+
+    async def _dropped(self) -> None:
+        if self._held is not None:
+            await self._held.invalidate()
+            await self._held.close()
+        self._held = self._driver = None
+
+    async def close(self) -> None:
+        if self._held is not None:
+            await self._held.close()
+            self._held = self._driver = None
+
+
+def _tuned(driver: Any) -> None:
+    """Make one prepared statement serve integers of every size."""
+    if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) and driver.prepared_max != PREPARED:
+        driver.prepared_max = PREPARED
+        driver.adapters.register_dumper(int, Int8Dumper)
+
+
+def _unreachable(error: Exception, once: bool) -> Exception:
+    """Return why no connection could be had, without the URL, which holds a password.
+
+    Args:
+        once: There was a connection before; then this is the same outage, and worth waiting for.
+    """
+    cause = getattr(error, "orig", error)
+    text = str(cause).splitlines()[0][:300] if str(cause) else type(cause).__name__
+    return (Lost if once else Unreachable)(f"no connection to the database: {text}")

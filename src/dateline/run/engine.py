@@ -1,0 +1,73 @@
+"""Opening a database: the pool, and what each of its sessions is pinned to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+
+from dateline.errors import DatelineError
+from dateline.run.settings import Settings
+from dateline.sql import postgres, sqlite
+from dateline.sql.dialect import Dialect
+
+__all__ = ["async_engine", "dialect_of", "engine"]
+
+_DRIVERS = {"postgresql": ("postgresql+psycopg", "postgresql+psycopg"), "sqlite": ("sqlite+pysqlite", "sqlite+aiosqlite")}
+
+
+def engine(database: str | URL | Engine, settings: Settings) -> Engine:
+    """Return an engine whose sessions are pinned as the guard needs them."""
+    url = _url(database, asynchronous=False)
+    made = create_engine(url, isolation_level="AUTOCOMMIT", **_pool(url, settings, asynchronous=False))
+    event.listen(made, "connect", _pin)
+    return made
+
+
+def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings) -> AsyncEngine:
+    """Return an engine whose sessions are pinned as the guard needs them."""
+    url = _url(database, asynchronous=True)
+    made = create_async_engine(url, isolation_level="AUTOCOMMIT", **_pool(url, settings, asynchronous=True))
+    event.listen(made.sync_engine, "connect", _pin)
+    return made
+
+
+def dialect_of(made: Engine) -> Dialect:
+    return postgres.Postgres() if made.dialect.name == "postgresql" else sqlite.Sqlite()
+
+
+def _url(database: str | URL | Engine | AsyncEngine, *, asynchronous: bool) -> URL:
+    try:
+        url = database.url if isinstance(database, Engine | AsyncEngine) else make_url(database)
+    except ArgumentError:
+        raise DatelineError("that is no database URL; write sqlite:///file.db or postgresql://user@host/name") from None
+    name = url.get_backend_name()
+    if name not in _DRIVERS:
+        raise DatelineError(f"dateline keeps its trail in PostgreSQL or SQLite, not in {name}")
+    return url.set(drivername=_DRIVERS[name][asynchronous])
+
+
+def _pool(url: URL, settings: Settings, *, asynchronous: bool) -> dict[str, Any]:
+    pool = AsyncAdaptedQueuePool if asynchronous else QueuePool
+    if url.get_backend_name() != "sqlite":
+        return {"poolclass": pool, "pool_size": settings.pool, "max_overflow": settings.overflow}
+    arguments = {"timeout": settings.busy.total_seconds(), "check_same_thread": False}
+    if url.database in (None, "", ":memory:"):
+        # A database in memory is its connection: there is one, and everybody waits for it.
+        return {"poolclass": pool, "pool_size": 1, "max_overflow": 0, "connect_args": arguments}
+    return {"poolclass": pool, "pool_size": settings.pool, "max_overflow": settings.overflow, "connect_args": arguments}
+
+
+def _pin(connection: Any, record: Any) -> None:
+    """Pin a new session; called by the pool, with psycopg's or sqlite3's connection or SQLAlchemy's stand-in for an async one."""
+    cursor = connection.cursor()
+    if hasattr(connection, "create_function"):
+        for pragma in sqlite.SESSION:
+            cursor.execute(pragma)
+    else:
+        connection.autocommit = True
+        cursor.execute(postgres.SESSION)
+    cursor.close()

@@ -1,0 +1,73 @@
+"""What the drivers raise, told in the core's words: a lost try, a broken constraint, a value that cannot be held, a connection gone."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import psycopg
+
+from dateline.core.flow import Broken, Lost
+from dateline.errors import Conflict, NotMigrated, NotStorable
+from dateline.sql.statement import Statement
+
+__all__ = ["DRIVER", "told"]
+
+DRIVER = (psycopg.Error, sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
+"""All that executing a statement may raise."""
+
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+_GONE = frozenset({"57P01", "57P02", "57P03"})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+def told(error: Exception, statement: Statement | None) -> Exception:
+    """Return the core's word for a driver's error; the error itself where the core has none.
+
+    Messages name constraints, types and tables, and never a value: they may end up in a log.
+    """
+    if isinstance(error, psycopg.Error):
+        return _postgres(error, statement)
+    if isinstance(error, sqlite3.Error):
+        return _sqlite(error, statement)
+    what = f" ({statement.step})" if statement is not None and statement.step else ""
+    if isinstance(error, OverflowError):
+        return NotStorable(f"a number is larger than this database holds{what}")
+    if isinstance(error, UnicodeEncodeError):
+        return NotStorable(f"a lone surrogate is no text{what}")
+    return error
+
+
+def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
+    state = error.sqlstate or ""
+    step = statement.step if statement is not None else None
+    if state in _CONFLICTS:
+        return Conflict(f"another writer came first ({state})")
+    if state.startswith("23"):
+        return Broken(error.diag.constraint_name or state, step, error.diag.message_primary or "a constraint is broken")
+    if state.startswith("22") or (isinstance(error, psycopg.DataError) and not state):
+        told_ = error.diag.message_primary or str(error)
+        return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}: {told_.partition(':')[0]}", sqlstate=state or None)
+    if state == "42P01" and "dateline_" in str(error):
+        return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
+    if state in _GONE or state.startswith("08") or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state):
+        return Lost(f"the connection went away: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
+    return error
+
+
+def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
+    code = getattr(error, "sqlite_errorcode", None)
+    step = statement.step if statement is not None else None
+    if code is not None and code & 0xFF in _BUSY:
+        return Conflict("another writer holds the database")
+    if isinstance(error, sqlite3.IntegrityError):
+        return Broken(_constraint(str(error)), step, str(error))
+    if "no such table: dateline_" in str(error):
+        return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
+    if isinstance(error, sqlite3.DataError) or "type" in str(error) and "is not supported" in str(error):
+        return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}")
+    return error
+
+
+def _constraint(message: str) -> str:
+    """Return what SQLite names of a constraint: its name, or the columns."""
+    return message.partition("constraint failed: ")[2] or message

@@ -1,0 +1,93 @@
+"""Importing an application's versions: the one place where files become layers."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, tzinfo
+from types import ModuleType
+
+from dateline.core.canon import digest
+from dateline.core.layer import place, role_of
+from dateline.core.version import Layer, Version, Versions
+from dateline.errors import BadVersion
+
+__all__ = ["load"]
+
+_FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
+NEXT = "next"
+
+
+def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versions:
+    """Return the versions of a package: one folder a date, such as `v2018_07_30`, each a package of modules.
+
+    Args:
+        versions: The package, or its dotted name; never a path, which would make every class twice.
+        zone: Whose midnights the dates begin at.
+
+    Raises:
+        Unloadable: Naming file, function and mend.
+    """
+    if isinstance(versions, Versions):
+        return versions
+    root = _imported(versions) if isinstance(versions, str) else versions
+    if not hasattr(root, "__path__"):
+        raise BadVersion(f"{root.__name__} is a module, not a package; versions are folders in a package, such as v2024_01_01")
+    found, layers, sources = [], [], {}
+    for name in sorted(info.name for info in pkgutil.iter_modules(root.__path__)):
+        if not name.startswith("v") or not name[1:2].isdigit():
+            continue
+        day = _date(f"{root.__name__}.{name}", name)
+        package = importlib.import_module(f"{root.__name__}.{name}")
+        title, _, why = (inspect.getdoc(package) or "").partition("\n")
+        found.append(Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC), title, why.strip()))
+        for module in _modules(package):
+            layers.append(Layer.of(day, module))
+            sources.update(_sources(module))
+    if not found:
+        raise BadVersion(f"{root.__name__} holds no versions; add a folder such as v2024_01_01 with an __init__.py")
+    return Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
+
+
+def _imported(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise BadVersion(f"{name!r} is no dotted name; name the package as you would import it, such as 'shop.versions'")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise BadVersion(f"there is no package {name!r}; run from the folder that holds it, or install it") from error
+        raise
+
+
+def _date(where: str, name: str) -> date:
+    match = _FOLDER.fullmatch(name)
+    try:
+        if match is None:
+            raise ValueError(name)
+        return date(*map(int, match.groups()))
+    except ValueError:
+        raise BadVersion(f"{where} is no date; name the folder vYYYY_MM_DD, such as v2024_01_01") from None
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    yield package
+    for info in sorted(pkgutil.walk_packages(package.__path__, f"{package.__name__}."), key=lambda info: info.name):
+        yield importlib.import_module(info.name)
+
+
+def _sources(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """Yield a digest of each handler's code, blind to layout and comments."""
+    for found in vars(module).values():
+        if role_of(found) is None or getattr(found, "__module__", None) != module.__name__:
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(found)))
+        except (OSError, SyntaxError) as error:
+            raise BadVersion(f"{place(found)}: its source cannot be read ({error})") from error
+        yield f"{module.__name__}.{found.__qualname__}", digest(ast.dump(tree).encode())

@@ -1,0 +1,39 @@
+"""Bringing the trail's tables up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, text
+
+__all__ = ["upgrade", "upgrade_on"]
+
+LOCK = 0x646174656D6967
+"""The advisory lock under which servers that start together migrate one after the other."""
+
+
+def upgrade(engine: Engine) -> None:
+    """Make or update the trail's tables; the application's own are not touched."""
+    with engine.connect() as connection:
+        upgrade_on(connection)
+
+
+def upgrade_on(connection: Connection) -> None:
+    """As `upgrade`, on a connection in autocommit: each migration is one transaction."""
+    import dateline.sql.migrations as scripts
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(scripts.__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    postgres = connection.dialect.name == "postgresql"
+    connection.execute(text("BEGIN ISOLATION LEVEL READ COMMITTED" if postgres else "BEGIN IMMEDIATE"))
+    try:
+        if postgres:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        command.upgrade(config, "head")
+        connection.execute(text("COMMIT"))
+    except BaseException:
+        connection.execute(text("ROLLBACK"))
+        raise

@@ -1,0 +1,31 @@
+"""What can be set from outside, by argument or by environment variables that begin with `DATELINE_`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """A runner's settings.
+
+    Args:
+        budget: How long a request may fight for its turn against other writers before `Contention` is raised.
+        expiry: How long a preview can be committed.
+        pool: Connections that a runner keeps; `overflow` how many more it opens under load.
+        busy: How long SQLite waits for another writer before the try counts as lost.
+        largest: Bytes of the largest request body.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="DATELINE_", frozen=True)
+
+    budget: timedelta = timedelta(seconds=30)
+    expiry: timedelta = timedelta(minutes=15)
+    pool: int = Field(default=10, ge=1)
+    overflow: int = Field(default=20, ge=0)
+    busy: timedelta = timedelta(seconds=10)
+    largest: int = Field(default=32 * 2**20, ge=1024)

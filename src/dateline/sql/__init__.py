@@ -1,0 +1,1 @@
+"""Builds the statements that the core's path needs, and yields them in batches; executes none."""

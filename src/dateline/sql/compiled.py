@@ -1,0 +1,100 @@
+"""SQLAlchemy expressions, compiled once, executed as plain text ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BindParameter, Dialect, Text, TypeDecorator, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql import ClauseElement, operators, visitors
+from sqlalchemy.sql.elements import BinaryExpression
+from sqlalchemy.types import TypeEngine
+
+from dateline.core.canon import canonical
+from dateline.core.event import Event
+from dateline.sql.given import Given, getter
+from dateline.sql.statement import Statement
+
+__all__ = ["Compiled", "compiled"]
+
+
+class _JsonList(TypeDecorator[Any]):
+    """A list as SQLite takes it: one JSON text, each item as its column stores it."""
+
+    impl = Text
+    cache_ok = False
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        process = self.item.dialect_impl(dialect).bind_processor(dialect)
+        return canonical([process(item) if process else item for item in value or ()]).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement's text, and where each of its parameters comes from.
+
+    Args:
+        sources: For each parameter in order its name, the function that takes it out of an event (or None), its constant, and the
+            function that turns a Python value into the driver's (or None).
+    """
+
+    sql: str
+    sources: tuple[tuple[str, Callable[[Event], Any] | None, Any, Callable[[Any], Any] | None], ...]
+
+    def given(self, event: Event) -> list[Any]:
+        """Return what the event brings, before it is turned into the driver's values."""
+        return [get(event) for _, get, _, _ in self.sources if get is not None]
+
+    def bind(self, values: Mapping[str, Any], event: Event | None = None) -> list[Any]:
+        """Return the parameters in order."""
+        made = []
+        for name, get, constant, process in self.sources:
+            value = get(event) if get is not None and event is not None else values.get(name, constant)
+            made.append(value if process is None else process(value))
+        return made
+
+    def statement(self, name: str, values: Mapping[str, Any], event: Event | None = None, *, step: str | None = None) -> Statement:
+        return Statement(self.sql, self.bind(values, event), name, step)
+
+
+def compiled(clause: ClauseElement, dialect: Dialect) -> Compiled:
+    """Return a clause's text for a dialect with positional parameters."""
+    made: Any = _listed(clause, dialect).compile(dialect=dialect)
+    sources = []
+    for name in made.positiontup or ():
+        bind: BindParameter[Any] = made.binds[name]
+        get = getter(bind) if isinstance(bind, Given) else None
+        process = bind.type.dialect_impl(dialect).bind_processor(dialect)
+        sources.append((name, get, bind.effective_value, process))
+    return Compiled(str(made), tuple(sources))
+
+
+def _listed(clause: ClauseElement, dialect: Dialect) -> ClauseElement:
+    """Replace `column.in_(given(…))` by what takes a whole list as one parameter, so that the text does not depend on its length."""
+
+    def replace(element: Any, **_: Any) -> Any:
+        if not (isinstance(element, BinaryExpression) and element.operator in (operators.in_op, operators.not_in_op)):
+            return None
+        right: Any = element.right
+        if not isinstance(right, Given):
+            return None
+        many = right._clone(maintain_key=True)
+        many.expanding = False
+        column: Any = element.left
+        if dialect.name == "postgresql":
+            many.type = ARRAY(column.type)
+            wanted: Any = func.any(many)
+            return column == wanted if element.operator is operators.in_op else ~(column == wanted)
+        many.type = _JsonList(column.type)
+        inside = select(func.json_each(many).table_valued("value").c.value)
+        return column.in_(inside) if element.operator is operators.in_op else column.not_in(inside)
+
+    replaced = visitors.replacement_traverse(clause, {}, replace)
+    assert isinstance(replaced, ClauseElement)
+    return replaced

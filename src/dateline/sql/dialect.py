@@ -1,0 +1,164 @@
+"""The seam to a database: the little in which they differ, in one object each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, select
+from sqlalchemy import Dialect as SqlDialect
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.engine.default import DefaultDialect
+
+from dateline.core.canon import canonical, digest, plain
+from dateline.core.cascade import Cascade
+from dateline.core.event import Event
+from dateline.core.flow import Claim
+from dateline.core.outcome import Values
+from dateline.core.query import Rows
+from dateline.core.snapshot import Field
+from dateline.errors import NotQueried
+from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.statement import Result, Statement
+
+__all__ = ["Dialect", "Question", "Reading", "question", "select_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One query of a snapshot in a form that is the same on every database.
+
+    Args:
+        normal: Its text in SQLAlchemy's neutral dialect, and where its parameters come from.
+        digest: The first sixteen hex digits of the text's SHA-256.
+    """
+
+    normal: Compiled
+    digest: str
+
+    def asked(self, event: Event) -> dict[str, Any]:
+        return {"query": self.digest, "given": [plain(value) for value in self.normal.given(event)]}
+
+
+class Reading(ABC):
+    """All that one event's decision reads, compiled once: statements for one round trip, and how to take the answer apart."""
+
+    @abstractmethod
+    def statements(self, event: Event, looked: Mapping[str, Any]) -> tuple[Statement, ...]:
+        """Return the statements; `looked` holds tenant, scope, key and id for the look at the claim and at the event's own id."""
+
+    @abstractmethod
+    def answer(self, results: Sequence[Result]) -> tuple[tuple[Values, ...], Any, Claim | None, bool]:
+        """Return the fields' values, the proof for the guard, who has the key, and whether the id is recorded."""
+
+
+class Dialect(ABC):
+    """One database's ways.
+
+    Args:
+        name: "postgresql" or "sqlite".
+        sql: SQLAlchemy's dialect, with the parameter style that the driver takes.
+        begin: What opens a transaction that writes what a decision brought.
+        begin_unguarded: What opens one that only adds to the trail; it has read nothing that others could change.
+        sequenced: Whether positions need a sequencer; where there is one writer at a time, `seq` is the position.
+    """
+
+    name: str
+    sql: SqlDialect
+    begin: str
+    begin_unguarded: str
+    sequenced: bool
+
+    def __init__(self) -> None:
+        self._images: dict[Any, Compiled] = {}
+
+    @abstractmethod
+    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading: ...
+
+    @abstractmethod
+    def image_columns(self, table: SqlTable) -> list[ColumnElement[Any]]:
+        """Return what a row's image is selected as."""
+
+    @abstractmethod
+    def image_text(self, table: SqlTable, result: Result) -> str | None:
+        """Return the canonical JSON of the row that an image statement found."""
+
+    @abstractmethod
+    def now(self) -> ColumnElement[Any]:
+        """Return the database's clock."""
+
+    @abstractmethod
+    def number(self) -> ColumnElement[Any]:
+        """Return the number of the event that this transaction has just recorded."""
+
+    @abstractmethod
+    def allocate(self, table: SqlTable, column: Any) -> Compiled:
+        """Return what gives the next value of a column that the database assigns, before its row is inserted."""
+
+    @abstractmethod
+    def queue(self) -> tuple[Statement, ...]:
+        """Return what waits for the turn of a writer that lost too often; nothing where writers queue anyway."""
+
+    @abstractmethod
+    def leave(self) -> tuple[Statement, ...]: ...
+
+    @abstractmethod
+    def assigned(self, column: Any, value: Any, index: int) -> Any:
+        """Return the value that the index-th row of one plan gets, of what was allocated for it."""
+
+    @abstractmethod
+    def insert(self, table: Any) -> Any:
+        """Return the database's own insert, which can do nothing on a conflict."""
+
+    def rehearsed(self) -> tuple[Statement, ...]:
+        """Return what makes constraints speak that would wait for the commit."""
+        return ()
+
+    def image(self, table: SqlTable) -> Compiled:
+        """Return the statement that reads one row's image by its key, `k0`, `k1`, …"""
+        found = self._images.get(table)
+        if found is None:
+            found = self._images[table] = compiled(select(*self.image_columns(table)).where(*key_matches(table)), self.sql)
+        return found
+
+
+def key_matches(table: SqlTable) -> list[ColumnElement[bool]]:
+    """Return the conditions under which a row is the one whose key is `k0`, `k1`, …"""
+    return [column == bindparam(f"k{index}", type_=column.type) for index, column in enumerate(table.primary_key.columns)]
+
+
+def select_of(one: Field, image: Any) -> Select[Any]:
+    """Return the query of a snapshot's field, its columns named as the record names them.
+
+    Args:
+        image: What to select for a column.
+
+    Raises:
+        NotQueried: When `value(…)` was not given a statement of one column.
+    """
+    query: Any = one.query
+    where = f"{one.snapshot.__module__}.{one.path}"
+    if not isinstance(query, Rows):
+        if not isinstance(query.statement, Select) or len(query.statement.selected_columns) != 1:
+            raise NotQueried(f"{where}: value(…) takes a select(…) of one column")
+        inner = query.statement.limit(2).subquery("v")
+        return select(image(next(iter(inner.c))).label("value"))
+    assert one.record is not None
+    mapper = one.record.__table__.__mapper__
+    columns = [image(mapper.columns[name]).label(name) for name in one.record.model_fields]
+    ordering = query.order_by or tuple(mapper.local_table.primary_key.columns)
+    made = select(*columns).select_from(mapper.local_table).where(*query.criteria).order_by(*ordering)
+    return made.limit(one.limit) if one.limit is not None else made
+
+
+_NEUTRAL = DefaultDialect(paramstyle="qmark")
+
+
+def question(one: Field) -> Question:
+    """Return a field's query in its neutral form."""
+    normal = compiled(select_of(one, lambda column: column), _NEUTRAL)
+    paths = [name for name, get, _, _ in normal.sources if get is not None]
+    constants = [repr(constant) for _, get, constant, _ in normal.sources if get is None]
+    return Question(normal, digest(canonical([normal.sql, paths, constants]))[:16])

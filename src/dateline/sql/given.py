@@ -1,0 +1,48 @@
+"""`given("field")`: what the event brings, standing in a query's criteria until there is an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import reduce
+from typing import Any
+
+from sqlalchemy import BindParameter
+
+from dateline.core.event import Event
+
+__all__ = ["Given", "given", "getter"]
+
+
+class Given(BindParameter[Any]):
+    """A bound parameter that knows where in the event its value is."""
+
+    inherit_cache = True
+
+    def __init__(self, path: str, plus: timedelta | None) -> None:
+        # Unique, so that one field can be compared with columns of different types in one statement.
+        super().__init__(path.replace(".", "_"), None, unique=True, required=False)
+        self.path = path
+        self.plus = plus
+
+
+def given(path: str, *, plus: timedelta | None = None) -> Any:
+    """Stand for a value of the event in a snapshot's criteria.
+
+    Args:
+        path: A field of the event, `given("patient_id")`, or of its meta, `given("meta.at")`; dots go deeper.
+        plus: A duration to add to an instant or a date: `given("meta.at", plus=timedelta(days=-7))`.
+    """
+    return Given(path, plus)
+
+
+def getter(given: Given) -> Callable[[Event], Any]:
+    """Return the function that takes the value out of an event."""
+    names = given.path.split(".")
+    plus = given.plus
+
+    def get(event: Event) -> Any:
+        value = reduce(getattr, names, event)
+        return value if plus is None or value is None else value + plus
+
+    return get

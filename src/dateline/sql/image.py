@@ -1,0 +1,70 @@
+"""A row's image as the trail keeps it: the database's own text, with the personal columns taken out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dateline.core.canon import canonical
+from dateline.core.model import personal_fields
+from dateline.core.personal import Sealer
+from dateline.core.plan import Change
+from dateline.core.table import table_of
+from dateline.core.version import Versions
+
+__all__ = ["Images"]
+
+
+class Images:
+    """Knows which columns are personal, and whose: by the tables' own marks and by the records of all versions."""
+
+    def __init__(self, versions: Versions) -> None:
+        self._personal: dict[Any, dict[str, str]] = {}
+        self._subjects: dict[Any, str] = {}
+        for record in versions.records:
+            columns = record.__table__.__mapper__.columns
+            known = self._personal.setdefault(record.__table__, self._own(record.__table__))
+            known.update({columns[name].name: name for name in personal_fields(record)})
+            if record.__subject__:
+                self._subjects.setdefault(record.__table__, record.__subject__)
+
+    @staticmethod
+    def _own(mapped: Any) -> dict[str, str]:
+        columns = mapped.__mapper__.columns
+        return {columns[name].name: name for name, column in table_of(mapped).columns.items() if column.personal}
+
+    def sealed(self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None) -> dict[str, str | None]:
+        """Return the columns `declared`, `before` and `after` of an operation."""
+        columns = change.mapped.__mapper__.columns
+        declared = {columns[name].name: value for name, value in values.items()}
+        personal = self._personal.get(change.mapped)
+        if personal is None:
+            personal = self._personal[change.mapped] = self._own(change.mapped)
+        if not personal:
+            return {"declared": canonical(declared).decode(), "before": before, "after": after}
+        root = f"/operations/{change.ordinal}"
+        made: dict[str, str | None] = {}
+        for part, text in (("before", before), ("after", after)):
+            if text is None:
+                made[part] = None
+                continue
+            row = json.loads(text)
+            whose = self._whose(change, row, sealer)
+            for name in personal.keys() & row.keys():
+                if row[name] is not None:
+                    row[name] = sealer.seal(row[name], f"{root}/{part}/{name}", whose)
+            made[part] = canonical(row).decode()
+        for name in personal.keys() & declared.keys():
+            if declared[name] is not None:
+                # The row after holds the same value: one copy is enough, and one erasure.
+                declared[name] = sealer.seal(declared[name], f"{root}/declared/{name}", salt_of=f"{root}/after/{name}", keep=False)
+        made["declared"] = canonical(declared).decode()
+        return made
+
+    def _whose(self, change: Change, row: Mapping[str, Any], sealer: Sealer) -> str:
+        template = self._subjects.get(change.mapped)
+        if template is None:
+            return sealer.subject
+        names = {name: row.get(column.name) for name, column in change.mapped.__mapper__.columns.items()}
+        return template.format_map(names)

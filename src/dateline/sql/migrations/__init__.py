@@ -1,0 +1,1 @@
+"""The trail's tables, step by step; Alembic runs these scripts, `run/migrate.py` calls it."""

@@ -1,0 +1,181 @@
+"""SQLite: no round trips to save, so each query is a statement of its own, and the guard compares the very values of the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import column as sql_column
+from sqlalchemy import Table as SqlTable
+from sqlalchemy import table as sql_table
+from sqlalchemy.dialects.sqlite import insert, pysqlite
+
+from dateline.core.canon import canonical
+from dateline.core.cascade import Cascade
+from dateline.core.event import Event
+from dateline.core.flow import Claim
+from dateline.core.model import faults
+from dateline.core.outcome import Values
+from dateline.core.snapshot import Field
+from dateline.sql import tables
+from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.dialect import Dialect, Reading, question, select_of
+from dateline.sql.statement import Result, Statement
+
+__all__ = ["SESSION", "Sqlite"]
+
+SESSION = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+"""What every connection is pinned to: readers do not wait for the writer, and what is committed survives a power cut."""
+
+_SQL = pysqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+_SEQUENCE = sql_table("sqlite_sequence", sql_column("name"), sql_column("seq"))
+
+
+def _same(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return column
+
+
+class Sqlite(Dialect):
+    """SQLite 3.35 and later. One writer at a time, so the order of writing is the order of the feed."""
+
+    name = "sqlite"
+    begin = "BEGIN IMMEDIATE"
+    begin_unguarded = "BEGIN IMMEDIATE"
+    sequenced = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sql = _SQL
+        self._rows: dict[SqlTable, list[tuple[str, Callable[[Any], Any] | None]]] = {}
+
+    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading:
+        return _Reading(self, cascade, keyed=keyed, look=look)
+
+    def image_columns(self, table: SqlTable) -> list[ColumnElement[Any]]:
+        return sorted(table.columns, key=lambda column: column.name)
+
+    def image_text(self, table: SqlTable, result: Result) -> str | None:
+        if not result.rows:
+            return None
+        if table not in self._rows:
+            self._rows[table] = [(column.name, _reader(column.type)) for column in self.image_columns(table)]  # type: ignore[attr-defined]  # these are columns
+        row = {
+            name: read(value) if read is not None else value
+            for (name, read), value in zip(self._rows[table], result.rows[0], strict=True)
+        }
+        return canonical(row).decode()
+
+    def now(self) -> ColumnElement[Any]:
+        return func.strftime("%Y-%m-%dT%H:%M:%fZ", "now")
+
+    def number(self) -> ColumnElement[Any]:
+        return select(func.max(sql_column("seq"))).select_from(sql_table("dateline_event")).scalar_subquery()
+
+    def allocate(self, table: SqlTable, column: Any) -> Compiled:
+        default = column.server_default
+        if default is not None and hasattr(default, "arg"):
+            return compiled(select(literal_column(f"({getattr(default.arg, 'text', default.arg)})")), self.sql)
+        # Only under the write lock, which is held when this runs, is the next number sure to stay free.
+        highest = select(func.coalesce(func.max(column), 0) + 1)
+        if table.dialect_kwargs.get("sqlite_autoincrement"):
+            used = select(_SEQUENCE.c.seq).where(_SEQUENCE.c.name == table.name).scalar_subquery()
+            highest = select(func.max(func.coalesce(select(func.max(column)).scalar_subquery(), 0), func.coalesce(used, 0)) + 1)
+        return compiled(highest, self.sql)
+
+    def assigned(self, column: Any, value: Any, index: int) -> Any:
+        return value + index if column.server_default is None else value
+
+    def insert(self, table: Any) -> Any:
+        return insert(table)
+
+    def queue(self) -> tuple[Statement, ...]:
+        return ()
+
+    def leave(self) -> tuple[Statement, ...]:
+        return ()
+
+
+def _reader(kind: Any) -> Callable[[Any], Any] | None:
+    made: Callable[[Any], Any] | None = kind.dialect_impl(_SQL).result_processor(_SQL, None)
+    return made
+
+
+class _Reading(Reading):
+    """A read transaction: the queries, then the look at claim and id."""
+
+    def __init__(self, dialect: Sqlite, cascade: Cascade, *, keyed: bool, look: bool) -> None:
+        self.keyed, self.look = keyed, look
+        asked: dict[Any, int] = {}
+        self.queries: list[Compiled] = []
+        self.places: list[tuple[int, Callable[[Sequence[Sequence[Any]]], Values]]] = []
+        for one in cascade.fields:
+            key = (question(one).digest, one.record)
+            if key not in asked:
+                asked[key] = len(self.queries)
+                self.queries.append(compiled(select_of(one, _same), dialect.sql))
+            self.places.append((asked[key], _decoder(one)))
+        c, e = tables.claim.c, tables.event.c
+        self.claim = compiled(
+            select(c.event, c.salt, c.request).where(
+                c.tenant == bindparam("tenant"), c.scope == bindparam("scope"), c.key == bindparam("key")
+            ),
+            dialect.sql,
+        )
+        self.id = compiled(select(e.seq).where(e.tenant == bindparam("tenant"), e.id == bindparam("id")), dialect.sql)
+
+    def statements(self, event: Event, looked: Mapping[str, Any]) -> tuple[Statement, ...]:
+        made = [query.statement("read", {}, event) for query in self.queries]
+        if self.keyed:
+            made.append(self.claim.statement("claim", looked))
+        if self.look:
+            made.append(self.id.statement("look", looked))
+        return tuple(made)
+
+    def answer(self, results: Sequence[Result]) -> tuple[tuple[Values, ...], Any, Claim | None, bool]:
+        count = len(self.queries)
+        values = tuple(decode(results[index].rows) for index, decode in self.places)
+        proof = tuple(tuple(map(tuple, result.rows)) for result in results[:count])
+        claim = None
+        if self.keyed and results[count].rows:
+            event, salt, request = results[count].rows[0]
+            claim = Claim(UUID(event), salt, request)
+        return values, proof, claim, bool(self.look and results[-1].rows)
+
+
+def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
+    query = select_of(one, _same)
+    readers = [_reader(column.type) for column in query.selected_columns]
+    if one.record is None:
+        annotation: Any = one.snapshot.model_fields[one.name].rebuild_annotation()
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(strict=True))
+
+        def single(rows: Sequence[Sequence[Any]]) -> Values:
+            return tuple(adapter.validate_python(readers[0](row[0]) if readers[0] else row[0]) for row in rows)
+
+        return _checked(one, single)
+    record, names = one.record, list(one.record.model_fields)
+
+    def many(rows: Sequence[Sequence[Any]]) -> Values:
+        return tuple(
+            record.model_validate(
+                {name: read(value) if read else value for name, read, value in zip(names, readers, row, strict=True)}
+            )
+            for row in rows
+        )
+
+    return _checked(one, many)
+
+
+def _checked(one: Field, read: Callable[[Sequence[Sequence[Any]]], Values]) -> Callable[[Sequence[Sequence[Any]]], Values]:
+    def checked(rows: Sequence[Sequence[Any]]) -> Values:
+        try:
+            return read(rows)
+        except ValidationError as error:
+            raise faults(f"{one.path} (what the database holds does not fit its type)", error) from None
+
+    return checked

@@ -1,0 +1,46 @@
+"""What is to be executed, as data: statements in batches, one batch a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Batch", "Result", "Statement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement in the driver's own text, with its parameters in order.
+
+    Args:
+        name: What it is for, such as "guard" or "event"; named by failpoints and errors.
+        step: The step key that it serves, where it serves one.
+    """
+
+    sql: str
+    params: Sequence[Any] = ()
+    name: str = ""
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one statement gave: its rows, and how many rows it touched."""
+
+    rows: Sequence[Sequence[Any]] = ()
+    count: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Statements for one round trip, in order; each fails the rest. The answer is one `Result` for each.
+
+    Args:
+        opens: The batch begins a transaction and leaves it open.
+        ends: The batch ends the transaction, one way or the other.
+    """
+
+    statements: tuple[Statement, ...]
+    opens: bool = False
+    ends: bool = False

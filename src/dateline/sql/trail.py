@@ -1,0 +1,271 @@
+"""Reading the trail: an event with everything that followed, a subject's timeline, a row's history, page by page."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Select, bindparam, select
+from sqlalchemy import Table as SqlTable
+
+from dateline.core.entry import Entry, Page, Written
+from dateline.core.event import Event
+from dateline.core.flow import Flow
+from dateline.core.meta import Actor, Meta, Reason
+from dateline.core.outcome import Performed
+from dateline.core.personal import unsealed
+from dateline.core.version import Versions
+from dateline.errors import Malformed
+from dateline.sql import tables
+from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.dialect import Dialect
+from dateline.sql.statement import Batch, Result
+
+__all__ = ["Filters", "Trail"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which entries are asked for; those left out do not restrict.
+
+    Args:
+        subject: Whom or what the events are about: `patient:42`.
+        table: The table that they wrote; `row` its row's key, as text.
+        since: The earliest instant of occurrence; `until` the first that is too late.
+        after: The cursor of the page before.
+    """
+
+    tenant: str = ""
+    subject: str | None = None
+    table: str | None = None
+    row: str | None = None
+    kind: str | None = None
+    actor: str | None = None
+    version: date | None = None
+    outcome: str | None = None
+    cause: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    id: UUID | None = None
+    key: str | None = None
+    after: int | None = None
+    limit: int = 100
+    newest_first: bool = False
+
+
+class Trail:
+    """Builds the trail's queries, each shape of filter once, and makes entries of their rows."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._compiled: dict[Any, tuple[Compiled, ...]] = {}
+
+    def one(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]:
+        """Read one event by its id."""
+        page = yield from self.page(Filters(tenant=tenant, id=id, limit=1), versions)
+        return page.entries[0] if page.entries else None
+
+    def keyed(self, tenant: str, key: str, versions: Versions) -> Flow[Entry | None]:
+        """Read the event that has a request key."""
+        page = yield from self.page(Filters(tenant=tenant, key=key, limit=1), versions)
+        return page.entries[0] if page.entries else None
+
+    def page(self, filters: Filters, versions: Versions) -> Flow[Page]:
+        """Read one page of entries, in one round trip."""
+        values = {name: getattr(filters, name) for name in Filters.__dataclass_fields__} | {"limit": filters.limit + 1}
+        asked = tuple(name for name, value in values.items() if value is not None and name not in ("newest_first", "limit"))
+        shape = (asked, filters.newest_first)
+        if shape not in self._compiled:
+            self._compiled[shape] = self._statements(asked, newest_first=filters.newest_first)
+        results = yield Batch(tuple(one.statement("trail", values) for one in self._compiled[shape]))
+        events, *parts = (self._rows(table, result) for table, result in zip(_PARTS, results, strict=True))
+        entries = _entries(events[: filters.limit], *parts, versions=versions, sequenced=self.dialect.sequenced)
+        more = len(events) > filters.limit
+        return Page(entries, entries[-1].seq if more else None)
+
+    def _rows(self, columns: Sequence[Any], result: Result) -> list[dict[str, Any]]:
+        readers = [(c.name, c.type.dialect_impl(self.dialect.sql).result_processor(self.dialect.sql, None)) for c in columns]
+        return [
+            {name: read(value) if read is not None else value for (name, read), value in zip(readers, row, strict=True)}
+            for row in result.rows
+        ]
+
+    def _statements(self, asked: tuple[str, ...], *, newest_first: bool) -> tuple[Compiled, ...]:
+        page = _page(asked, newest_first=newest_first)
+        seqs = page.subquery("page")
+        made = []
+        for columns in _PARTS:
+            table: SqlTable = columns[0].table
+            if table is tables.event:
+                c = tables.event.c
+                statement = select(*columns).where(c.seq.in_(select(seqs.c.seq)))
+                made.append(statement.order_by(c.seq.desc() if newest_first else c.seq))
+                continue
+            statement = select(*columns).where(table.c.seq.in_(select(seqs.c.seq)))
+            if "tenant" in table.c:
+                statement = statement.where(table.c.tenant == bindparam("tenant"))
+            made.append(statement.order_by(table.c.seq, *([table.c.ordinal] if "ordinal" in table.c else [])))
+        return tuple(compiled(statement, self.dialect.sql) for statement in made)
+
+
+# The parts of an entry: the event's own row first, then what hangs on its number.
+_PARTS: tuple[tuple[Any, ...], ...] = (
+    tuple(tables.event.c),
+    tuple(tables.operation.c),
+    tuple(tables.effect.c),
+    tuple(tables.subject.c),
+    tuple(tables.personal.c),
+    tuple(tables.delivery.c),
+    tuple(tables.position.c),
+)
+
+
+def _page(asked: tuple[str, ...], *, newest_first: bool) -> Select[Any]:
+    """Return the query for the numbers of one page's events, one more than it holds."""
+    e, o, s, k = tables.event.c, tables.operation.c, tables.subject.c, tables.claim.c
+    conditions = [e.tenant == bindparam("tenant")]
+    plain = {"kind": e.kind, "actor": e.actor, "version": e.version, "outcome": e.outcome, "cause": e.cause, "id": e.id}
+    conditions += [column == bindparam(name, type_=column.type) for name, column in plain.items() if name in asked]
+    if "since" in asked:
+        conditions.append(e.occurred_at >= bindparam("since", type_=e.occurred_at.type))
+    if "until" in asked:
+        conditions.append(e.occurred_at < bindparam("until", type_=e.occurred_at.type))
+    if "subject" in asked:
+        conditions.append(e.seq.in_(select(s.seq).where(s.tenant == bindparam("tenant"), s.subject == bindparam("subject"))))
+    if "key" in asked:
+        found = select(k.event).where(k.tenant == bindparam("tenant"), k.scope == "request", k.key == bindparam("key"))
+        conditions.append(e.id == found.scalar_subquery())
+    if "table" in asked:
+        rows = [o.tenant == bindparam("tenant"), o.table_name == bindparam("table")]
+        rows += [o.row_key == bindparam("row")] if "row" in asked else []
+        conditions.append(e.seq.in_(select(o.seq).where(*rows)))
+    if "after" in asked:
+        after = bindparam("after", type_=BigInteger())
+        conditions.append(e.seq < after if newest_first else e.seq > after)
+    order = e.seq.desc() if newest_first else e.seq
+    return select(e.seq).where(*conditions).order_by(order).limit(bindparam("limit", type_=BigInteger()))
+
+
+def _by_seq(rows: Iterable[dict[str, Any]]) -> Mapping[int, list[dict[str, Any]]]:
+    made: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        made[row["seq"]].append(row)
+    return made
+
+
+def _entries(
+    events: list[dict[str, Any]],
+    operations: list[dict[str, Any]],
+    effects: list[dict[str, Any]],
+    subjects: list[dict[str, Any]],
+    personal: list[dict[str, Any]],
+    deliveries: list[dict[str, Any]],
+    positions: list[dict[str, Any]],
+    *,
+    versions: Versions,
+    sequenced: bool,
+) -> tuple[Entry, ...]:
+    of = [_by_seq(rows) for rows in (operations, effects, subjects, personal)]
+    states = {row["effect"]: row["state"] for row in deliveries}
+    places = {row["seq"]: row["position"] for row in positions}
+    return tuple(
+        _entry(row, *(part[row["seq"]] for part in of), states, places.get(row["seq"]) if sequenced else row["seq"], versions)
+        for row in events
+    )
+
+
+def _entry(
+    row: dict[str, Any],
+    operations: list[dict[str, Any]],
+    effects: list[dict[str, Any]],
+    subjects: list[dict[str, Any]],
+    personal: list[dict[str, Any]],
+    states: Mapping[UUID, str],
+    position: int | None,
+    versions: Versions,
+) -> Entry:
+    values = {one["path"]: json.loads(one["value"]) for one in personal}
+    body = json.loads(row["body"])
+    facts = body["meta"]
+    return Entry(
+        seq=row["seq"],
+        position=position,
+        id=row["id"],
+        tenant=row["tenant"],
+        kind=row["kind"],
+        version=row["version"],
+        shape=row["shape"],
+        cascade=row["cascade"],
+        actor=Actor(**facts["actor"]),
+        reason=Reason(**facts["reason"]) if "reason" in facts else None,
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        outcome=row["outcome"],
+        meta=Meta.from_facts(facts),
+        event=_typed(row, body, values, versions),
+        input=unsealed(body["input"], "/input", values),
+        snapshot={
+            path: {**held, "rows": unsealed(held["rows"], f"/snapshot/{path}/rows", values)}
+            for path, held in body["snapshot"].items()
+        },
+        decision=body["decision"],
+        operations=tuple(_operation(one, values) for one in operations),
+        effects=tuple(
+            Performed(
+                id=one["id"],
+                ordinal=one["ordinal"],
+                step=one["step"],
+                kind=one["kind"],
+                payload=unsealed(json.loads(one["payload"]), f"/effects/{one['ordinal']}", values),
+                handler=one["handler"],
+                date=one["date"],
+                state=states.get(one["id"], "delivered"),
+            )
+            for one in effects
+        ),
+        subjects=tuple(sorted(one["subject"] for one in subjects)),
+    )
+
+
+def _operation(row: dict[str, Any], values: Mapping[str, Any]) -> Written:
+    root = f"/operations/{row['ordinal']}"
+
+    def part(name: str) -> Any:
+        return None if row[name] is None else unsealed(json.loads(row[name]), f"{root}/{name}", values)
+
+    after = part("after")
+    # A declared personal value is kept once, with the row that holds it.
+    kept = {f"{root}/declared/{name}": value for name, value in (after or {}).items() if f"{root}/after/{name}" in values}
+    return Written(
+        ordinal=row["ordinal"],
+        step=row["step"],
+        verb=row["verb"],
+        table=row["table_name"],
+        row_key=row["row_key"],
+        handler=row["handler"],
+        date=row["date"],
+        declared=unsealed(json.loads(row["declared"]), f"{root}/declared", kept),
+        before=part("before"),
+        after=after,
+    )
+
+
+def _typed(row: dict[str, Any], body: Mapping[str, Any], values: Mapping[str, Any], versions: Versions) -> Event | None:
+    """Return the event in the shape that it arrived in; None where no version at hand can read it."""
+    shape = versions.shape(row["kind"], row["shape"])
+    if shape is None:
+        return None
+    text = json.dumps(unsealed(body["input"], "/input", values))
+    try:
+        return shape.from_json(text).with_meta(Meta.from_facts(body["meta"]))
+    except Malformed:
+        return None
+
+

@@ -1,0 +1,127 @@
+"""Recomputing every digest: of each body, and of each personal value that a body, an operation or an effect refers to."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, select
+
+from dateline.core.canon import digest
+from dateline.core.flow import Flow
+from dateline.core.personal import Sealed, marks, sealed_digest
+from dateline.sql import tables
+from dateline.sql.compiled import compiled
+from dateline.sql.dialect import Dialect
+from dateline.sql.statement import Batch, Result
+
+__all__ = ["Verification", "verify"]
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a look at every digest found.
+
+    Args:
+        events: How many events were looked at; `values` how many personal values.
+        erased: Places whose personal value is no longer there.
+        faults: For each fault the event's number and what is wrong.
+    """
+
+    events: int
+    values: int
+    erased: int
+    faults: tuple[tuple[int, str], ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
+    """Read the trail from end to end, a page a round trip, and compare each digest with what it stands for.
+
+    Args:
+        tenant: Whose events; all tenants' without it.
+    """
+    statements = [compiled(statement, dialect.sql) for statement in _statements(tenant)]
+    after, events, values, erased = 0, 0, 0, 0
+    faults: list[tuple[int, str]] = []
+    while True:
+        bound = {"after": after, "page": PAGE, "tenant": tenant}
+        results: list[Result] = yield Batch(tuple(statement.statement("verify", bound) for statement in statements))
+        rows, operations, effects, personal = (result.rows for result in results)
+        kept: dict[int, dict[str, Sealed]] = defaultdict(dict)
+        for seq, path, subject, salt, value in personal:
+            kept[seq][path] = Sealed(path, subject, salt, value)
+            values += 1
+        parts: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        for seq, ordinal, declared, before, after_ in operations:
+            parts[seq] += [
+                (f"/operations/{ordinal}/{name}", text)
+                for name, text in (("declared", declared), ("before", before), ("after", after_))
+                if text is not None
+            ]
+        for seq, ordinal, payload in effects:
+            parts[seq].append((f"/effects/{ordinal}", payload))
+        for seq, body, sha256, kind, outcome, actor in rows:
+            events += 1
+            found, gone = _event(body, sha256, kind, outcome, actor, parts[seq], kept[seq])
+            faults += [(seq, fault) for fault in found]
+            erased += gone
+        if len(rows) < PAGE:
+            return Verification(events, values, erased, tuple(faults))
+        after = rows[-1][0]
+
+
+def _statements(tenant: str | None) -> list[Any]:
+    e = tables.event.c
+    page = select(e.seq).where(e.seq > bindparam("after", type_=BigInteger()))
+    if tenant is not None:
+        page = page.where(e.tenant == bindparam("tenant"))
+    seqs = select(page.order_by(e.seq).limit(bindparam("page", type_=BigInteger())).subquery("page").c.seq)
+    o, f, p = tables.operation.c, tables.effect.c, tables.personal.c
+    return [
+        select(e.seq, e.body, e.sha256, e.kind, e.outcome, e.actor).where(e.seq.in_(seqs)).order_by(e.seq),
+        select(o.seq, o.ordinal, o.declared, o.before, o.after).where(o.seq.in_(seqs)),
+        select(f.seq, f.ordinal, f.payload).where(f.seq.in_(seqs)),
+        select(p.seq, p.path, p.subject, p.salt, p.value).where(p.seq.in_(seqs)),
+    ]
+
+
+def _event(
+    body: str, sha256: str, kind: str, outcome: str, actor: str, parts: list[tuple[str, str]], kept: dict[str, Sealed]
+) -> tuple[list[str], int]:
+    if digest(body.encode()) != sha256:
+        return ["the body is not the one that was recorded"], 0
+    held = json.loads(body)
+    faults = []
+    for name, column, told in (
+        ("kind", kind, held["kind"]),
+        ("outcome", outcome, held["decision"]["outcome"]),
+        ("actor", actor, held["meta"]["actor"]["id"]),
+    ):
+        if column != told:
+            faults.append(f"the column {name} is not what the body says")
+    places = [*marks(held["input"], "/input")]
+    for path, part in held["snapshot"].items():
+        places += marks(part["rows"], f"/snapshot/{path}/rows")
+    for path, text in parts:
+        places += marks(json.loads(text), path)
+    erased = 0
+    for path, expected in places:
+        sealed = kept.get(path)
+        if sealed is None and "/declared/" in path:
+            # Kept once, with the row after; where both are the same value, the digests are too.
+            continue
+        if sealed is None:
+            erased += 1
+        elif sealed_digest(sealed) != expected:
+            faults.append(f"the personal value at {path} is not the one that was recorded")
+    return faults, erased
+
+
