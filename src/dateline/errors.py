@@ -74,8 +74,8 @@ __all__ = [
     "UndeclaredStep",
     "UnknownKind",
     "UnknownVersion",
-    "Unreachable",
     "Unloadable",
+    "Unreachable",
     "WrongColumn",
     "WrongKind",
     "WrongRole",
@@ -138,7 +138,11 @@ class Refused(DatelineError):
         self.event_id: str | None = None
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Refused) and (self.detail, self.facts) == (other.detail, other.facts)
+        return (
+            type(self) is type(other)
+            and isinstance(other, Refused)
+            and (self.detail, self.facts) == (other.detail, other.facts)
+        )
 
     def __hash__(self) -> int:
         return hash((type(self), self.detail))
@@ -164,7 +168,14 @@ class Rejected(Refused):
         self.rejections = rejections
         self.facts = {
             "rejections": [
-                {"key": r.key, "code": r.code, "detail": r.detail, "field": r.field, "handler": r.handler, "date": r.date}
+                {
+                    "key": r.key,
+                    "code": r.code,
+                    "detail": r.detail,
+                    "field": r.field,
+                    "handler": r.handler,
+                    "date": r.date,
+                }
                 for r in rejections
             ]
         }
@@ -190,7 +201,9 @@ class StaleSnapshot(Refused):
     def __init__(self, differences: tuple[Difference, ...], detail: str | None = None) -> None:
         super().__init__(detail or "; ".join(map(str, differences)))
         self.differences = differences
-        self.facts = {"differences": [{"row": d.row, "change": d.change, "fields": list(d.fields)} for d in differences]}
+        self.facts = {
+            "differences": [{"row": d.row, "change": d.change, "fields": list(d.fields)} for d in differences]
+        }
 
 
 class PreviewExpired(Refused):

@@ -130,7 +130,7 @@ def _identity(value: Any) -> Any:
 
 
 _LEAVES: dict[type, Callable[[Any], Any]] = {
-    str: _identity,
+    str: _text,
     bool: _identity,
     type(None): _identity,
     int: _int,
@@ -154,7 +154,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     """
     leaf = _LEAVES.get(type(value))
     if leaf is not None:
-        return leaf(value)
+        return value if leaf is _text else leaf(value)
     if depth > DEEPEST:
         raise NotCanonical(f"nested deeper than {DEEPEST} levels")
     if isinstance(value, BaseModel):
@@ -169,7 +169,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         return plain(value.value, depth + 1)
     for known, leaf in _LEAVES.items():
         if isinstance(value, known):
-            return leaf(known(value)) if known in (str, int, float) else leaf(value)
+            return leaf(value)
     if isinstance(value, SecretStr | SecretBytes):
         raise NotCanonical("a secret has no place in a record; store a reference to it instead")
     try:
@@ -182,14 +182,15 @@ def _object(value: dict[Any, Any], depth: int) -> Any:
     made = {}
     beyond = False
     for key, item in value.items():
-        if type(key) is not str:
-            key = _key(key)
-        beyond = beyond or (not key.isascii() and max(key) >= "\ud800")
-        made[key] = plain(item, depth + 1)
+        name = key if type(key) is str else _key(key)
+        beyond = beyond or (not name.isascii() and max(name) >= "\ud800")
+        made[name] = plain(item, depth + 1)
     if beyond:
         # RFC 8785 sorts by UTF-16 units; orjson by code points, which differ once a key holds a character beyond the surrogates.
         ordered = sorted(made.items(), key=lambda pair: _utf16(pair[0]))
-        return orjson.Fragment(b"{" + b",".join(canonical(key) + b":" + canonical(item) for key, item in ordered) + b"}")
+        return orjson.Fragment(
+            b"{" + b",".join(canonical(key) + b":" + canonical(item) for key, item in ordered) + b"}"
+        )
     return made
 
 

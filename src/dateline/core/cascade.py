@@ -13,7 +13,15 @@ from dateline.core.layer import Function, place
 from dateline.core.plan import Plan, Planned, coalesce, key_of, rejection_of, unique
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
-from dateline.errors import HandlerFailed, HandlerFault, NameTaken, NotInForce, SameLayer, UndeclaredStep, WrongKind, WrongRole
+from dateline.errors import (
+    HandlerFailed,
+    HandlerFault,
+    NameTaken,
+    NotInForce,
+    SameLayer,
+    UndeclaredStep,
+    WrongRole,
+)
 
 __all__ = ["Cascade", "Slot"]
 
@@ -23,7 +31,7 @@ class Slot:
     """A named place in a cascade, held by one function at a time; name, position and step keys outlive its holders.
 
     Args:
-        date: When the slot was opened.
+        opened: The slot's date.
         holder: Who holds it; None once it is retired.
         since: The date of its last change.
         held: All who held it, oldest first.
@@ -31,7 +39,7 @@ class Slot:
 
     name: str
     role: str
-    date: date
+    opened: date
     holder: Function | None
     since: date
     held: tuple[Function, ...]
@@ -61,7 +69,11 @@ class Cascade:
         object.__setattr__(self, "handlers", handlers)
         object.__setattr__(self, "snapshots", tuple(snapshots))
         object.__setattr__(self, "fields", tuple(f for snapshot in snapshots for f in fields_of(snapshot)))
-        holders = [(s.name, s.role, s.holder.dotted, s.holder.day, self.sources.get(s.holder.dotted)) for s in self.slots if s.holder]
+        holders = [
+            (s.name, s.role, s.holder.dotted, s.holder.day, self.sources.get(s.holder.dotted))
+            for s in self.slots
+            if s.holder
+        ]
         object.__setattr__(self, "digest", digest(canonical(holders)))
 
     checks: tuple[Slot, ...] = field(init=False)
@@ -97,11 +109,13 @@ class Cascade:
         for slot in self.slots:
             if slot.role == function.role.name and slot is not but and slot.name == function.name:
                 raise NameTaken(
-                    f"{function.where}: the {slot.role} slot {slot.name!r} of {self.kind} was opened on {slot.date} and its name is never "
+                    f"{function.where}: the {slot.role} slot {slot.name!r} of {self.kind} is of {slot.opened}, and its name is never "
                     f"used again; choose another name, or write @{slot.role}(supersedes=…)"
                 )
             if slot is not but and any(held.call is function.call for held in slot.held):
-                raise NameTaken(f"{function.where}: stands in the slot {slot.name!r} already; a function holds one slot")
+                raise NameTaken(
+                    f"{function.where}: stands in the slot {slot.name!r} already; a function holds one slot"
+                )
 
     def _held(self, old: Any, where: str, day: date, role: str | None, kind: str) -> Slot:
         for slot in self.slots:
@@ -110,11 +124,17 @@ class Cascade:
             if role is not None and slot.role != role:
                 raise WrongRole(f"{where}: {place(old)} is a {slot.role}; only a {slot.role} can take its place")
             if slot.holder is None:
-                raise NotInForce(f"{where}: the slot {slot.name!r} was retired on {slot.since}; open a new one under another name")
+                raise NotInForce(
+                    f"{where}: the slot {slot.name!r} was retired on {slot.since}; open a new one under another name"
+                )
             if slot.holder.call is not old:
-                raise NotInForce(f"{where}: {place(old)} no longer holds {slot.name!r}; since {slot.since} it is {slot.holder.where}: name that")
+                raise NotInForce(
+                    f"{where}: {place(old)} no longer holds {slot.name!r}; since {slot.since} it is {slot.holder.where}: name that"
+                )
             if slot.since >= day:
-                raise SameLayer(f"{where}: {place(old)} is of {slot.since} too; a slot changes once a date: edit it, or use a later date")
+                raise SameLayer(
+                    f"{where}: {place(old)} is of {slot.since} too; a slot changes once a date: edit it, or use a later date"
+                )
             return slot
         raise NotInForce(f"{where}: {place(old)} holds no slot of {kind} before {day}; name the function that does")
 
@@ -138,21 +158,29 @@ class Cascade:
         coalesce(planned)
         return Plan(tuple(planned))
 
-    def _run(self, slot: Slot, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]) -> list[Planned]:
+    def _run(
+        self, slot: Slot, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]
+    ) -> list[Planned]:
         function = slot.holder
         assert function is not None
         made: list[Planned] = []
-        for step in self._steps(function, [self._argument(taken, event, snapshots, before) for taken in function.parameters]):
+        for step in self._steps(
+            function, [self._argument(taken, event, snapshots, before) for taken in function.parameters]
+        ):
             if not isinstance(step, Step) or not function.declares(step):
                 found = step.type_name() if isinstance(step, Step) else type(step).__name__
-                raise UndeclaredStep(f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]")
+                raise UndeclaredStep(
+                    f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
+                )
             new = Planned(key_of(slot.name, step), step, slot.name, function.dotted, function.day, function.takes_plan)
             unique((*before, *made), new)
             made.append(new)
         return made
 
     @staticmethod
-    def _argument(taken: type, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]) -> Any:
+    def _argument(
+        taken: type, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]
+    ) -> Any:
         if taken is Plan:
             return Plan(tuple(before))
         return snapshots[taken] if issubclass(taken, Snapshot) else event
@@ -162,7 +190,9 @@ class Cascade:
         try:
             found = function.call(*arguments)
             if found is None:
-                raise UndeclaredStep(f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`")
+                raise UndeclaredStep(
+                    f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`"
+                )
             yield from found
         except HandlerFault as error:
             if function.where in str(error):

@@ -43,14 +43,18 @@ class Effect(Model, Step):
         cls.__subject__ = subject or cls.__subject__
         where = f"{cls.__module__}.{cls.__qualname__}"
         if not cls.__kind__:
-            raise Unloadable(f'{where}: an effect is recorded by its kind; write class {cls.__name__}(Effect, kind="…")')
+            raise Unloadable(
+                f'{where}: an effect is recorded by its kind; write class {cls.__name__}(Effect, kind="…")'
+            )
         for template in filter(None, (cls.__key__, cls.__subject__)):
             for name in places(template):
                 if name not in cls.model_fields:
                     raise Unloadable(f"{where}: {template!r} names {name!r}, which is not a field of it")
 
     def type_name(self) -> str:
+        """Return the effect's kind."""
         return self.__kind__
 
     def part(self) -> str | None:
+        """Return what `keyed` or the declared key says."""
         return self._part if self._part is not None else fill(self.__key__, self) if self.__key__ else None

@@ -43,6 +43,7 @@ class Entry:
         input: What was asked, by field.
         snapshot: What was seen: rows by the field that asked for them.
         decision: The outcome, and for a refusal what is known of it.
+        personal: Where in it personal values stand, as JSON pointers that begin with the part: `/input/name`.
     """
 
     seq: int
@@ -66,6 +67,7 @@ class Entry:
     operations: tuple[Written, ...]
     effects: tuple[Performed, ...]
     subjects: tuple[str, ...]
+    personal: frozenset[str]
 
     @property
     def refusal(self) -> Refused | None:
@@ -78,6 +80,7 @@ class Entry:
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
+        """Why checks refused the event; empty where they did not."""
         refusal = self.refusal
         return refusal.rejections if isinstance(refusal, Rejected) else ()
 

@@ -38,7 +38,11 @@ class _Fields(dict[str, Any]):
 
 def places(template: str) -> Iterable[str]:
     """Return the field names that a template has places for."""
-    return [name.partition(".")[0].partition("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    return [
+        name.partition(".")[0].partition("[")[0]
+        for _, name, _, _ in string.Formatter().parse(template)
+        if name is not None
+    ]
 
 
 class Event(Model):
@@ -88,8 +92,8 @@ class Event(Model):
         if record_refusals is not None:
             cls.__record_refusals__ = record_refusals
         where = f"{cls.__module__}.{cls.__qualname__}"
-        if isinstance(cls.__subjects__, str):
-            raise Unloadable(f'{where}: subjects is one string; write subjects=("{cls.__subjects__}",)')
+        if not isinstance(cls.__subjects__, tuple):
+            raise Unloadable(f"{where}: subjects is a tuple of templates; write subjects=({cls.__subjects__!r},)")
         for template in cls.__subjects__:
             for name in places(template):
                 if name not in cls.model_fields:
@@ -138,8 +142,10 @@ class Event(Model):
         return self.with_meta(meta)
 
     def with_meta(self, meta: Meta) -> Self:
+        """Return the same event with this meta."""
         made = self.model_copy()
-        made._meta = meta
+        # Not a field, so not frozen; the copy is ours until it is returned.
+        object.__setattr__(made, "__pydantic_private__", {**(self.__pydantic_private__ or {}), "_meta": meta})
         return made
 
     def new_id(self, name: str) -> NewId:

@@ -1,32 +1,31 @@
-"""The one path of an event: resolve, read, expect, check, handle, end. Commit, preview and rehearsal differ in their ending alone.
+"""The one path of an event: resolve, read, expect, check, handle, end.
 
-A generator: it yields what the outside must do (a batch of statements, a pause) and receives what came of it, so that a runner of either
-colour is the few lines that do it. Handlers are pure, so deciding again after a conflict is free.
+Commit, preview and rehearsal differ in their ending alone. A generator: it yields what the outside must do (a batch of
+statements, a pause) and receives what came of it, so that a runner of either colour is the few lines that do it. Handlers are
+pure, so deciding again after a conflict is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from enum import Enum
-from typing import Any, Protocol, TypeAlias, TypeVar
+from datetime import date
+from typing import Any
 from uuid import UUID
 
-from dateline.core.canon import canonical, digest
+from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
-from dateline.core.meta import Actor, Meta, Origin, Reason
-from dateline.core.outcome import Committed, Expects, Preview, Values, Wrote, compare, request_digest
+from dateline.core.meta import Meta
+from dateline.core.outcome import Committed, Preview, Values, Wrote, compare, request_digest
 from dateline.core.personal import Sealer
 from dateline.core.plan import Plan
+from dateline.core.request import Apart, Broken, Draft, Ending, Flow, Lost, Pause, Request, Seen, Store
 from dateline.core.snapshot import Field, Snapshot
 from dateline.core.version import Versions
 from dateline.errors import (
     Conflict,
     ConstraintRefused,
-    DatelineError,
     Denied,
     KeyReused,
     Malformed,
@@ -38,165 +37,12 @@ from dateline.errors import (
     TooMany,
 )
 
-__all__ = ["Apart", "Broken", "Claim", "Draft", "Ending", "Lost", "Pause", "Request", "Seen", "Store", "Written", "flow"]
-
-R = TypeVar("R")
-
-Flow: TypeAlias = Generator[Any, Any, R]
-"""Yields batches and pauses, receives results, returns R."""
+__all__ = ["committed_from", "flow", "snapshots_of"]
 
 ALONE_AFTER = 5
 """Lost tries after which a writer queues for its turn instead of trying its luck."""
 
 BACKDATE = "backdate"
-
-
-class Ending(Enum):
-    COMMIT = "commit"
-    PREVIEW = "preview"
-    REHEARSE = "rehearse"
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait a little before the next try; whoever executes this also keeps the time budget."""
-
-    tries: int
-
-
-@dataclass(frozen=True, slots=True)
-class Apart:
-    """Record this refusal so that it stays recorded even if the joined transaction is rolled back."""
-
-    draft: Draft
-
-
-class Broken(DatelineError):
-    """A constraint spoke; once may be another writer's doing."""
-
-    def __init__(self, constraint: str, step: str | None, detail: str) -> None:
-        super().__init__(detail)
-        self.constraint = constraint
-        self.step = step
-        self.detail = detail
-
-
-class Lost(DatelineError):
-    """The connection went away; whether the write happened is unknown until somebody looks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One call of dispatch or preview, with everything that chance and clock contribute.
-
-    Args:
-        id: The event's id, also under every retry.
-        now: The runner's clock when it decides.
-        at: When it happened, where that is not now.
-        version: What the caller asked for.
-        seed: Thirty-two random bytes for the salts.
-        joined: Inside a transaction that is not ours to end.
-    """
-
-    event: Event
-    ending: Ending
-    id: UUID
-    now: datetime
-    seed: bytes
-    actor: Actor
-    tenant: str = ""
-    version: date | str | None = None
-    at: datetime | None = None
-    reason: Reason | None = None
-    cause: UUID | None = None
-    origin: Origin | None = None
-    key: str | None = None
-    scope: str = "request"
-    expects: Expects | None = None
-    expiry: timedelta = timedelta(minutes=15)
-    joined: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who has a request key: the event, and the salted digest of the request it came with."""
-
-    event: UUID
-    salt: bytes
-    request: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the read trip brought.
-
-    Args:
-        values: For each field of the cascade, its records, or its one value.
-        proof: What the guard compares again inside the write.
-        claim: Who has the request key already.
-        recorded: The event of this very id, where it was looked for and found.
-    """
-
-    values: tuple[Values, ...]
-    proof: Any
-    claim: Claim | None = None
-    recorded: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """Everything that one commit writes.
-
-    Args:
-        body: The canonical bytes of decision, input, meta, snapshot.
-        sealer: Holds the personal values that left the body, and takes those of operations and effects.
-        claim: Scope, key, salt and digest of the request key.
-    """
-
-    event: Event
-    meta: Meta
-    outcome: str
-    shape: date | None
-    cascade: str
-    body: bytes
-    plan: Plan
-    subjects: tuple[str, ...]
-    sealer: Sealer
-    claim: tuple[str, str, bytes, str] | None = None
-
-    @property
-    def sha256(self) -> str:
-        return digest(self.body)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What the write trip brought."""
-
-    seq: int
-    recorded_at: datetime
-    operations: tuple[Wrote, ...]
-    effects: tuple[Any, ...]
-
-
-class Store(Protocol):
-    """What the path needs of a database. Each method is a generator of batches."""
-
-    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]: ...
-
-    def asked(self, cascade: Cascade, event: Event) -> tuple[dict[str, Any], ...]:
-        """Return for each field of the cascade which query read it, and with what."""
-        ...
-
-    def write(self, draft: Draft, cascade: Cascade | None, proof: Any, *, ending: Ending, joined: bool) -> Flow[Written]:
-        """Write all of the draft or nothing; with a proof, only where it still holds."""
-        ...
-
-    def entry(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]: ...
-
-    def queue(self) -> Flow[None]: ...
-
-    def leave(self) -> Flow[None]: ...
 
 
 @dataclass
@@ -264,15 +110,18 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
         if request_digest(request.event, seen.claim.salt) != seen.claim.request:
-            reused = KeyReused(f"the key {request.key!r} came with another request before; a new request needs a new key", key=request.key)
+            reused = KeyReused(
+                f"the key {request.key!r} came with another request before; a new request needs a new key",
+                key=request.key,
+            )
             yield from _refuse(request, versions, store, reused)
             raise reused
         return (yield from _again(seen.claim.event, request, versions, store))
-    plan, refusal = _decided(request, cascade, event, seen)
-    if refusal is not None:
-        guarded = isinstance(refusal, Rejected | NotFound | TooMany)
-        yield from _refuse(request, versions, store, refusal, decided=(event, cascade, seen) if guarded else None)
-        raise refusal
+    plan, no = _decided(request, cascade, event, seen)
+    if no is not None:
+        guarded = isinstance(no, Rejected | NotFound | TooMany)
+        yield from _refuse(request, versions, store, no, decided=(event, cascade, seen) if guarded else None)
+        raise no
     if request.ending is Ending.PREVIEW:
         return _previewed(request, cascade, event, plan, seen)
     draft = _draft(request, versions, store, event, cascade, plan, seen)
@@ -297,10 +146,17 @@ def _resolved(request: Request, versions: Versions) -> tuple[Event, Cascade]:
     event = request.event
     expects = request.expects
     if isinstance(expects, Preview):
-        if (expects.event.__kind__, expects.event) != (event.__kind__, event) or expects.event.meta.actor != request.actor:
-            raise Malformed("the preview is of another event or another actor; dispatch what was previewed, or preview this")
+        if (expects.event.__kind__, expects.event) != (
+            event.__kind__,
+            event,
+        ) or expects.event.meta.actor != request.actor:
+            raise Malformed(
+                "the preview is of another event or another actor; dispatch what was previewed, or preview this"
+            )
         if request.now > expects.expires_at:
-            raise PreviewExpired(f"the preview could be committed until {expects.expires_at.isoformat()}; preview again")
+            raise PreviewExpired(
+                f"the preview could be committed until {expects.expires_at.isoformat()}; preview again"
+            )
         event = event.with_meta(expects.event.meta)
         return event, versions.for_event(event, expects.version)
     needs = event.__requires__
@@ -308,7 +164,10 @@ def _resolved(request: Request, versions: Versions) -> tuple[Event, Cascade]:
         raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {event.__kind__} requires", right=needs)
     late = request.at is not None or request.version == "as-of-occurred"
     if late and BACKDATE not in request.actor.rights:
-        raise Denied(f"{request.actor.id} lacks the right {BACKDATE!r}, which at= and version='as-of-occurred' require", right=BACKDATE)
+        raise Denied(
+            f"{request.actor.id} lacks the right {BACKDATE!r}, which at= and version='as-of-occurred' require",
+            right=BACKDATE,
+        )
     if late and request.reason is None:
         raise Denied("back-dating needs a reason: pass reason=", right=BACKDATE)
     version = versions.choose(request.version, request.now, occurred=request.at)
@@ -354,7 +213,15 @@ def committed_from(entry: Entry, event: Event | None = None) -> Committed:
         recorded_at=entry.recorded_at,
         event=found,
         operations=tuple(
-            Wrote(ordinal=o.ordinal, step=o.step, verb=o.verb, table=o.table, row_key=o.row_key, handler=o.handler, date=o.date)
+            Wrote(
+                ordinal=o.ordinal,
+                step=o.step,
+                verb=o.verb,
+                table=o.table,
+                row_key=o.row_key,
+                handler=o.handler,
+                date=o.date,
+            )
             for o in entry.operations
         ),
         effects=tuple(replace(effect, state="due") for effect in entry.effects),
@@ -370,7 +237,10 @@ def _decided(request: Request, cascade: Cascade, event: Event, seen: Seen) -> tu
         if plan.rejections:
             raise Rejected(plan.rejections)
         if isinstance(request.expects, Preview) and plan != request.expects.plan:
-            raise StaleSnapshot((), "what was seen is unchanged, but the rules now decide otherwise than the preview showed; preview again")
+            raise StaleSnapshot(
+                (),
+                "what was seen is unchanged, but the rules now decide otherwise than the preview showed; preview again",
+            )
     except Refused as refusal:
         return Plan(), refusal
     return plan, None
@@ -396,7 +266,11 @@ def _fitting(one: Field, values: Values) -> Any:
         raise NotFound(f"{one.path}: no such row in {one.table.name}", field=one.path, table=one.table.name)
     most = getattr(one.query, "at_most", None) or one.most
     if most is not None and len(values) > most:
-        raise TooMany(f"{one.path}: more than {most} row{'s' if most > 1 else ''} in {one.table.name}", field=one.path, table=one.table.name)
+        raise TooMany(
+            f"{one.path}: more than {most} row{'s' if most > 1 else ''} in {one.table.name}",
+            field=one.path,
+            table=one.table.name,
+        )
     if one.many:
         return values
     return values[0] if values else None
@@ -417,7 +291,14 @@ def _previewed(request: Request, cascade: Cascade, event: Event, plan: Plan, see
 
 
 def _draft(
-    request: Request, versions: Versions, store: Store, event: Event, cascade: Cascade, plan: Plan, seen: Seen, refusal: Refused | None = None
+    request: Request,
+    versions: Versions,
+    store: Store,
+    event: Event,
+    cascade: Cascade,
+    plan: Plan,
+    seen: Seen,
+    refusal: Refused | None = None,
 ) -> Draft:
     subjects = tuple(dict.fromkeys((*event.subjects, *plan.subjects())))
     sealer = Sealer(request.seed, subjects[0] if subjects else "")

@@ -76,7 +76,7 @@ def _mark(role: str, function: Any, supersedes: Callable[..., Any] | None) -> An
 
 
 def retired(function: Callable[..., Any], /, *, because: str) -> Retirement:
-    """End a slot from this date on: `gone = retired(not_allergic, because="the ward checks it")`."""
+    """End a slot from this date on, by the function that holds it; give the retirement a name in its module."""
     return Retirement(function, because)
 
 
@@ -98,34 +98,42 @@ class Function:
 
     @property
     def name(self) -> str:
+        """The function's own name, which a new slot takes."""
         return self.call.__name__
 
     @cached_property
     def dotted(self) -> str:
+        """The name under which it can be imported."""
         return f"{self.call.__module__}.{self.call.__qualname__}"
 
     @property
     def where(self) -> str:
+        """File, line and name, for errors."""
         return place(self.call)
 
     @property
     def kind(self) -> str:
+        """The kind of event that it serves."""
         return self.event.__kind__
 
     @property
     def doc(self) -> str:
+        """Its docstring."""
         return inspect.getdoc(self.call) or ""
 
     @cached_property
     def snapshots(self) -> tuple[type[Snapshot], ...]:
+        """The snapshots that it takes, in order."""
         return tuple(taken for taken in self.parameters if issubclass(taken, Snapshot))
 
     @cached_property
     def takes_plan(self) -> bool:
+        """Whether it looks at the plan so far."""
         return Plan in self.parameters
 
     @cached_property
     def day(self) -> str:
+        """Its date, ISO."""
         return self.date.isoformat()
 
     def declares(self, step: Step) -> bool:
@@ -158,15 +166,21 @@ def function_of(call: Callable[..., Any], role: Role, day: date) -> Function:
         hints = get_type_hints(call)
         signature = inspect.signature(call)
     except (NameError, TypeError) as error:
-        raise BadSignature(f"{where}: its annotations cannot be read ({error}); import what they name at run time too") from error
+        raise BadSignature(
+            f"{where}: its annotations cannot be read ({error}); import what they name at run time too"
+        ) from error
     if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
         raise BadSignature(f"{where}: is async; a decision waits for nothing: write a plain def")
     parameters = tuple(_parameter(where, name, parameter, hints) for name, parameter in signature.parameters.items())
     events = [taken for taken in parameters if issubclass(taken, Event)]
     if len(events) != 1:
-        raise BadSignature(f"{where}: takes {len(events)} events; a {role.name} takes exactly one, as in (event: Pay, payer: Payer)")
+        raise BadSignature(
+            f"{where}: takes {len(events)} events; a {role.name} takes exactly one, as in (event: Pay, payer: Payer)"
+        )
     if not events[0].__kind__:
-        raise BadSignature(f'{where}: {events[0].__qualname__} has no kind; write class {events[0].__qualname__}(Event, kind="…")')
+        raise BadSignature(
+            f'{where}: {events[0].__qualname__} has no kind; write class {events[0].__qualname__}(Event, kind="…")'
+        )
     if len(set(parameters)) != len(parameters):
         raise BadSignature(f"{where}: takes one type twice; each event, snapshot and plan is passed once")
     yields = _yields(where, role, hints.get("return"))
@@ -180,26 +194,39 @@ def function_of(call: Callable[..., Any], role: Role, day: date) -> Function:
 
 
 def _parameter(where: str, name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> type:
-    if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) or parameter.default is not parameter.empty:
+    if (
+        parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        or parameter.default is not parameter.empty
+    ):
         raise BadSignature(f"{where}: parameter {name!r} must be plain and without a default; it is filled by its type")
     taken = hints.get(name)
     if taken is None:
-        raise BadSignature(f"{where}: parameter {name!r} has no type; it is filled by its type: an Event, a Snapshot, or Plan")
+        raise BadSignature(
+            f"{where}: parameter {name!r} has no type; it is filled by its type: an Event, a Snapshot, or Plan"
+        )
     if not (isinstance(taken, type) and (taken is Plan or issubclass(taken, Event | Snapshot))):
-        raise BadSignature(f"{where}: parameter {name!r} is {taken!r}; only an Event, Snapshots and Plan can be asked for")
+        raise BadSignature(
+            f"{where}: parameter {name!r} is {taken!r}; only an Event, Snapshots and Plan can be asked for"
+        )
     return taken
 
 
 def _yields(where: str, role: Role, annotation: Any) -> frozenset[Any]:
     args = get_args(annotation)
     if not args or not (isinstance(get_origin(annotation), type) and issubclass(Iterator, get_origin(annotation))):
-        raise BadSignature(f"{where}: its return type does not say what it yields; write -> Yields[Reject] or Yields[Update[Account] | Tell]")
+        raise BadSignature(
+            f"{where}: its return type does not say what it yields; write -> Yields[Reject] or Yields[Update[Account] | Tell]"
+        )
     union = args[0]
     parts = get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
     found = frozenset(_announced(where, part) for part in parts)
     wrong = [part for part in found if (part is Reject) != (role.name == "check")]
     if wrong:
-        mend = "a check yields Reject only" if role.name == "check" else "only a check may Reject; move the refusal into a @check"
+        mend = (
+            "a check yields Reject only"
+            if role.name == "check"
+            else "only a check may Reject; move the refusal into a @check"
+        )
         raise BadSignature(f"{where}: {mend}")
     return found
 
@@ -212,4 +239,6 @@ def _announced(where: str, part: Any) -> Any:
         raise BadSignature(f"{where}: {part.__name__} does not say of which table; write {part.__name__}[Account]")
     if isinstance(part, type) and (part in (Reject, Concerns) or (issubclass(part, Effect) and part is not Effect)):
         return part
-    raise BadSignature(f"{where}: announces {part!r}; only Insert[…], Update[…], Delete[…], effects, Concerns and Reject can be yielded")
+    raise BadSignature(
+        f"{where}: announces {part!r}; only Insert[…], Update[…], Delete[…], effects, Concerns and Reject can be yielded"
+    )

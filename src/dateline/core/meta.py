@@ -32,9 +32,11 @@ class Actor:
 
     @classmethod
     def of(cls, actor: Actor | str) -> Actor:
+        """Return an actor, given one or its id."""
         return actor if isinstance(actor, Actor) else cls(actor)
 
     def facts(self) -> dict[str, Any]:
+        """Return what the record keeps of the actor."""
         known = {
             "id": self.id,
             "kind": self.kind,
@@ -56,9 +58,11 @@ class Reason:
 
     @classmethod
     def of(cls, reason: Reason | str | None) -> Reason | None:
+        """Return a reason, given one or its sentence."""
         return cls(reason) if isinstance(reason, str) else reason
 
     def facts(self) -> dict[str, Any]:
+        """Return what the record keeps of the reason."""
         known = {"text": self.text, "code": self.code, "purpose": self.purpose, "legal_basis": self.legal_basis}
         return {name: fact for name, fact in known.items() if fact is not None}
 
@@ -72,6 +76,7 @@ class Origin:
     network: str | None = None
 
     def facts(self) -> dict[str, Any]:
+        """Return what the record keeps of the origin."""
         known = {"request": self.request, "device": self.device, "network": self.network}
         return {name: fact for name, fact in known.items() if fact is not None}
 
@@ -121,6 +126,7 @@ class Meta:
     origin: Origin | None = None
 
     def facts(self) -> dict[str, Any]:
+        """Return what the record keeps, without what is not known."""
         known: Mapping[str, Any] = {
             "id": self.id,
             "at": self.at,

@@ -45,7 +45,9 @@ class ModelMeta(ModelMetaclass):
         made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
         for field in queries:
             if field not in made.model_fields:  # type: ignore[attr-defined]  # every class made here is a pydantic model
-                raise NotQueried(f"{namespace['__module__']}.{name}.{field} has a query and no type; write `{field}: SomeRecord = rows(…)`")
+                raise NotQueried(
+                    f"{namespace['__module__']}.{name}.{field} has a query and no type; write `{field}: SomeRecord = rows(…)`"
+                )
         return made
 
 
@@ -101,5 +103,7 @@ def _parts(annotation: Any) -> Iterator[Any]:
 def personal_fields(model: type[BaseModel]) -> frozenset[str]:
     """Return the fields of a model whose values are personal, wherever in their annotation the mark stands."""
     table: Mapping[str, Any] = getattr(model, "__personal_columns__", {})
-    marked = (name for name, field in model.model_fields.items() if PERSONAL in field.metadata or _marked(field.annotation))
+    marked = (
+        name for name, field in model.model_fields.items() if PERSONAL in field.metadata or _marked(field.annotation)
+    )
     return frozenset(marked) | (frozenset(table) & frozenset(model.model_fields))

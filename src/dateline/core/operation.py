@@ -42,11 +42,13 @@ class Placeholder(Generic[V]):
     def __repr__(self) -> str:
         return f"<{self.step.table.name}.{self.column}, assigned at commit>"
 
-    def __format__(self, spec: str) -> NoReturn:
-        raise Unassigned(f"{self!r} has no value before the commit; pass it on as it is, in a field of type Assigned[…]")
+    def __format__(self, spec: str) -> str:
+        raise Unassigned(
+            f"{self!r} has no value before the commit; pass it on as it is, in a field of type Assigned[…]"
+        )
 
     def __str__(self) -> str:
-        self.__format__("")
+        return self.__format__("")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Placeholder) and (self.step, self.column) == (other.step, other.column)
@@ -78,13 +80,16 @@ class Operation(Step, Generic[T]):
     values: Mapping[str, Any]
 
     def type_name(self) -> str:
+        """Return verb and table."""
         return f"{type(self).__name__}:{self.table.name}"
 
     def part(self) -> str | None:
+        """Return what `keyed` says, else the row's key."""
         return self._part if self._part is not None else self.row_key
 
     @property
     def row_key(self) -> str | None:
+        """The row's key as text; None where the database has yet to assign it."""
         return None if self.key_values is None else row_key(self.key_values)
 
     def __repr__(self) -> str:
@@ -137,6 +142,7 @@ class Insert(Operation[T]):
         self.key_values = None if any(value is None or isinstance(value, Placeholder) for value in key) else key
 
     def part(self) -> str | None:
+        """Return what `keyed` says, else the row's key or the name under which the event made it."""
         if self._part is not None:
             return self._part
         if self.key_values is None:
@@ -171,9 +177,13 @@ class Update(Operation[T]):
         seen.known(values, where)
         for name, value in values.items():
             if name in seen.key:
-                raise WrongColumn(f"{where} cannot change {name}, which is of the key; delete the row and insert another")
+                raise WrongColumn(
+                    f"{where} cannot change {name}, which is of the key; delete the row and insert another"
+                )
             if hasattr(value, "__clause_element__") or hasattr(value, "compile"):
-                raise WrongValue(f"{where} {name} is an SQL expression; a decision is a value: read it in a snapshot, then compute")
+                raise WrongValue(
+                    f"{where} {name} is an SQL expression; a decision is a value: read it in a snapshot, then compute"
+                )
             if not isinstance(value, Placeholder):
                 seen.columns[name].check(seen.name, value)
         self.values = values

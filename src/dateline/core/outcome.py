@@ -163,7 +163,9 @@ def _since(preview: Preview, fields: tuple[Field, ...], seen: tuple[Values, ...]
             if row not in new or row not in old:
                 found[Difference(row=row, change="gone" if row in old else "new")] = None
             elif old[row] != new[row]:
-                cells = tuple(n for n in sorted(one.record.model_fields) if getattr(old[row], n) != getattr(new[row], n))
+                cells = tuple(
+                    n for n in sorted(one.record.model_fields) if getattr(old[row], n) != getattr(new[row], n)
+                )
                 found[Difference(row=row, change="changed", fields=cells)] = None
     return tuple(found)
 
@@ -180,7 +182,9 @@ def refusal_of(outcome: str, facts: Mapping[str, Any]) -> Refused:
     if outcome == Rejected.outcome:
         return Rejected(tuple(Rejection(**rejection) for rejection in facts["rejections"]))
     if outcome == StaleSnapshot.outcome:
-        found = tuple(Difference(row=d["row"], change=d["change"], fields=tuple(d["fields"])) for d in facts["differences"])
+        found = tuple(
+            Difference(row=d["row"], change=d["change"], fields=tuple(d["fields"])) for d in facts["differences"]
+        )
         return StaleSnapshot(found, detail)
     if outcome == errors.ConstraintRefused.outcome:
         return errors.ConstraintRefused(facts["constraint"], facts["step"], detail)

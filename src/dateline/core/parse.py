@@ -95,4 +95,6 @@ def _day(version: date | str) -> date:
     try:
         return date.fromisoformat(version) if isinstance(version, str) else version
     except ValueError:
-        raise UnknownVersion(f"{version[:40]!r} is no version; send a date such as 2018-08-01", asked=str(version)[:40]) from None
+        raise UnknownVersion(
+            f"{str(version)[:40]!r} is no version; send a date such as 2018-08-01", asked=str(version)[:40]
+        ) from None

@@ -74,7 +74,9 @@ class Sealer:
                 made[name] = self.plain(value, f"{path}/{name}")
         return made
 
-    def seal(self, value: Any, path: str, subject: str | None = None, *, salt_of: str | None = None, keep: bool = True) -> dict[str, str]:
+    def seal(
+        self, value: Any, path: str, subject: str | None = None, *, salt_of: str | None = None, keep: bool = True
+    ) -> dict[str, str]:
         """Return what stands in the body for a personal value.
 
         Args:
@@ -84,7 +86,9 @@ class Sealer:
         salt = hashlib.sha256(self.seed + (salt_of or path).encode()).digest()[:16]
         text = canonical(value)
         if keep:
-            self.sealed.append(Sealed(path, subject if subject is not None else self.subject, salt.hex(), text.decode()))
+            self.sealed.append(
+                Sealed(path, subject if subject is not None else self.subject, salt.hex(), text.decode())
+            )
         return {MARK: salted(salt, text)}
 
 

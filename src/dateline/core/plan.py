@@ -58,6 +58,7 @@ class Change:
 
     @property
     def last(self) -> Planned:
+        """The step that names the change."""
         return self.steps[-1]
 
 
@@ -100,7 +101,9 @@ class Plan:
                 gone = isinstance(operation, Delete)
                 values.update({k: v for k, v in operation.values.items() if k in type(record).model_fields})
         if gone:
-            raise LookupError(f"{record.row()} is deleted by an earlier step; ask plan.steps(Delete[{table.__name__}]) first")
+            raise LookupError(
+                f"{record.row()} is deleted by an earlier step; ask plan.steps(Delete[{table.__name__}]) first"
+            )
         return record.model_copy(update=values) if values else record
 
     def _operations(self) -> Iterator[Operation[Any]]:
@@ -117,6 +120,7 @@ class Plan:
                 yield ordinal, planned, planned.step
 
     def subjects(self) -> Iterator[str]:
+        """Yield whom or what the event turned out to be about."""
         return (planned.step.subject for planned in self.planned if isinstance(planned.step, Concerns))
 
 
@@ -133,7 +137,11 @@ def unique(planned: Iterable[Planned], new: Planned) -> None:
         DuplicateKey: Naming the handler and the way to tell the steps apart.
     """
     if any(other.key == new.key for other in planned):
-        way = 'declare key="{field}" on the effect, or yield step.keyed("…")' if isinstance(new.step, Effect) else 'yield step.keyed("…")'
+        way = (
+            'declare key="{field}" on the effect, or yield step.keyed("…")'
+            if isinstance(new.step, Effect)
+            else 'yield step.keyed("…")'
+        )
         raise DuplicateKey(f"{new.handler} ({new.date}) yields {new.key} twice; {way}")
 
 
@@ -160,7 +168,9 @@ def coalesce(planned: Iterable[Planned]) -> tuple[Change, ...]:
             done.append(old)
             old = None
         rows[row] = _start(step, new, ordinal) if old is None else _merge(old, step, new, ordinal)
-    return tuple(sorted((*done, *(change for change in rows.values() if change.verb)), key=lambda change: change.ordinal))
+    return tuple(
+        sorted((*done, *(change for change in rows.values() if change.verb)), key=lambda change: change.ordinal)
+    )
 
 
 def _start(step: Operation[Any], new: Planned, ordinal: int) -> Change:
@@ -172,7 +182,11 @@ def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Cha
     if isinstance(step, Delete):
         verb = "" if old.verb == "insert" else "delete"
         return Change(verb, old.mapped, old.table, old.key_values, {}, steps, ordinal)
-    both = () if old.verb == "delete" or isinstance(step, Insert) else tuple(sorted(old.values.keys() & step.values.keys()))
+    both = (
+        ()
+        if old.verb == "delete" or isinstance(step, Insert)
+        else tuple(sorted(old.values.keys() & step.values.keys()))
+    )
     if isinstance(step, Insert) or old.verb == "delete" or both:
         _clash(old, new, step, both)
     if isinstance(step, Insert) or old.verb == "delete":
@@ -198,7 +212,12 @@ def rejection_of(planned: Planned) -> Rejection:
     step = planned.step
     assert isinstance(step, Reject)
     return Rejection(
-        key=planned.key, code=step.code, detail=step.detail, field=step.field, handler=planned.handler, date=planned.date
+        key=planned.key,
+        code=step.code,
+        detail=step.detail,
+        field=step.field,
+        handler=planned.handler,
+        date=planned.date,
     )
 
 

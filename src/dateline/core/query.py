@@ -15,6 +15,8 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Rows(Query):
+    """Which rows."""
+
     criteria: tuple[Any, ...]
     order_by: tuple[Any, ...] = ()
     at_most: int | None = None
@@ -23,6 +25,8 @@ class Rows(Query):
 
 @dataclass(frozen=True, eq=False)
 class Value(Query):
+    """Which value."""
+
     statement: Any
 
 

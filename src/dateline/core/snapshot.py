@@ -78,7 +78,9 @@ class Snapshot(Model):
     def __pydantic_init_subclass__(cls, **config: Any) -> None:
         for name in cls.model_fields:
             if name not in cls.__queries__:
-                raise NotQueried(f"{cls.__module__}.{cls.__qualname__}.{name} does not say how it is read; give it rows(…) or value(…)")
+                raise NotQueried(
+                    f"{cls.__module__}.{cls.__qualname__}.{name} does not say how it is read; give it rows(…) or value(…)"
+                )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,10 +104,12 @@ class Field:
 
     @property
     def path(self) -> str:
+        """Snapshot and field, as refusals name them."""
         return f"{self.snapshot.__qualname__}.{self.name}"
 
     @property
     def many(self) -> bool:
+        """Whether it holds any number of rows."""
         return self.most is None
 
     @property
@@ -147,7 +151,9 @@ def _field(snapshot: type[Snapshot], name: str, annotation: Any) -> Field:
             raise NotQueried(f"{where}: many rows are written tuple[X, ...]")
         least, inner = 0, args[0]
     if not (isinstance(inner, type) and issubclass(inner, Record) and inner.__table__ is not None):
-        raise NotQueried(f"{where}: rows(…) gives records; its type is X, X | None or tuple[X, ...], where X is a Record[Table]")
+        raise NotQueried(
+            f"{where}: rows(…) gives records; its type is X, X | None or tuple[X, ...], where X is a Record[Table]"
+        )
     many = get_origin(annotation) is tuple
     if not many and isinstance(query, Rows) and (query.at_most or (query.first or 1) != 1):
         raise NotQueried(f"{where}: at_most= and first= are for tuple[X, ...]; of one row, only first=1 can be asked")

@@ -44,13 +44,13 @@ class Reject(Step):
         field: The event's field that is at fault.
     """
 
-
     def __init__(self, code: str, detail: str, *, field: str | None = None) -> None:
         self.code = code
         self.detail = detail
         self.field = field
 
     def type_name(self) -> str:
+        """Return the middle of the step's key."""
         return self.code
 
     def __repr__(self) -> str:
@@ -71,14 +71,15 @@ class Reject(Step):
 class Concerns(Step):
     """The event is also about this subject, which only reading could tell: `Concerns("customer:7")`."""
 
-
     def __init__(self, subject: str) -> None:
         self.subject = subject
 
     def type_name(self) -> str:
+        """Return the middle of the step's key."""
         return "concerns"
 
     def part(self) -> str | None:
+        """Return what tells the step from others of its type."""
         return self._part or self.subject
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
+from math import isnan
 from typing import Any, get_args, get_origin, get_type_hints
 
 from dateline.core.canon import canonical, plain
@@ -65,7 +66,7 @@ class Column:
             raise WrongValue(f"{table}.{self.name} takes {self.length} bytes at most, not {len(value)}")
         elif self.aware is not None and isinstance(value, datetime) and (value.tzinfo is not None) != self.aware:
             raise WrongValue(f"{table}.{self.name} takes {'aware' if self.aware else 'naive'} instants only")
-        elif found in (float, Decimal) and value != value:
+        elif found in (float, Decimal) and isnan(value):
             raise WrongValue(f"{table}.{self.name} takes numbers, and this is not a number")
 
     @staticmethod
@@ -73,7 +74,7 @@ class Column:
         if isinstance(value, bool):
             return takes is bool
         if takes in (float, Decimal):
-            return isinstance(value, int) or isinstance(value, takes)
+            return isinstance(value, int | takes)
         if takes is date:
             return isinstance(value, date) and not isinstance(value, datetime)
         return isinstance(value, takes)
@@ -82,7 +83,9 @@ class Column:
         if self.length is not None and len(value) > self.length:
             raise WrongValue(f"{table}.{self.name} takes {self.length} characters at most, not {len(value)}")
         if "\0" in value:
-            raise WrongValue(f"{table}.{self.name} takes no NUL character; no database text can hold it on every database")
+            raise WrongValue(
+                f"{table}.{self.name} takes no NUL character; no database text can hold it on every database"
+            )
         if not value.isascii():
             try:
                 value.encode()
@@ -111,7 +114,9 @@ class Table:
         """
         for name in names:
             if name not in self.columns:
-                raise WrongColumn(f"{where}: table {self.name} has no column {name!r}; it has {', '.join(sorted(self.columns))}")
+                raise WrongColumn(
+                    f"{where}: table {self.name} has no column {name!r}; it has {', '.join(sorted(self.columns))}"
+                )
 
 
 @cache
@@ -126,7 +131,9 @@ def table_of(mapped: Any) -> Table:
         raise WrongColumn(f"{getattr(mapped, '__qualname__', mapped)} is not a mapped class; name a SQLAlchemy model")
     hints = _hints(mapped)
     columns = {
-        name: _column(name, column, hints.get(name)) for name, column in mapper.columns.items() if column.table is mapper.local_table
+        name: _column(name, column, hints.get(name))
+        for name, column in mapper.columns.items()
+        if column.table is mapper.local_table
     }
     names = {column: name for name, column in mapper.columns.items()}
     key = tuple(names[column] for column in mapper.local_table.primary_key.columns)

@@ -12,8 +12,16 @@ from dateline.core.cascade import Cascade
 from dateline.core.effect import Effect
 from dateline.core.event import Event
 from dateline.core.layer import Function, Retirement, function_of, place, role_of
-from dateline.core.snapshot import Record, Snapshot
-from dateline.errors import BadVersion, NotAdditive, NotInForce, ShapeNewerThanVersion, UnknownKind, UnknownVersion, WrongKind
+from dateline.core.snapshot import Record
+from dateline.errors import (
+    BadVersion,
+    NotAdditive,
+    NotInForce,
+    ShapeNewerThanVersion,
+    UnknownKind,
+    UnknownVersion,
+    WrongKind,
+)
 
 __all__ = ["Layer", "Version", "Versions"]
 
@@ -36,7 +44,7 @@ class Version:
 class Layer:
     """What one module of one date holds, in the order of its definitions."""
 
-    date: date
+    day: date
     module: str
     members: tuple[tuple[str, Any], ...]
 
@@ -72,18 +80,26 @@ class Versions:
     def __post_init__(self) -> None:
         if not self.versions:
             raise BadVersion("no versions: make a package with a folder such as v2024_01_01 in it")
-        for day in sorted({layer.date for layer in self.layers}):
+        for day in sorted({layer.day for layer in self.layers}):
             # Order is slot date, then module name, then definition; never import order (rule 4).
-            for layer in sorted((found for found in self.layers if found.date == day), key=lambda found: found.module):
+            for layer in sorted((found for found in self.layers if found.day == day), key=lambda found: found.module):
                 self._add(layer)
 
     @classmethod
     def of(cls, layers: Mapping[str | date, Iterable[Any]], *, zone: tzinfo = UTC) -> Versions:
         """Return versions made of functions, events and retirements by date, for tests and small programs."""
-        days = {day if isinstance(day, date) else date.fromisoformat(day): tuple(members) for day, members in layers.items()}
-        versions = tuple(Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)) for day in sorted(days))
+        days = {
+            day if isinstance(day, date) else date.fromisoformat(day): tuple(members) for day, members in layers.items()
+        }
+        versions = tuple(
+            Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)) for day in sorted(days)
+        )
         made = [
-            Layer(day, "", tuple((getattr(member, "__name__", str(index)), member) for index, member in enumerate(members)))
+            Layer(
+                day,
+                "",
+                tuple((getattr(member, "__name__", str(index)), member) for index, member in enumerate(members)),
+            )
             for day, members in days.items()
         ]
         return cls(versions, tuple(made))
@@ -91,16 +107,15 @@ class Versions:
     def _add(self, layer: Layer) -> None:
         for _, found in layer.members:
             if isinstance(found, type) and issubclass(found, Event) and found.__kind__:
-                self._shape(layer.date, found)
-            elif isinstance(found, type) and issubclass(found, Record | Snapshot):
-                if issubclass(found, Record):
-                    self.records.append(found)
+                self._shape(layer.day, found)
+            elif isinstance(found, type) and issubclass(found, Record) and found.__table__ is not None:
+                self.records.append(found)
         for _, found in layer.members:
             role = role_of(found)
             if isinstance(found, Retirement):
                 self._retire(layer, found)
             elif role is not None:
-                self._join(layer, function_of(found, role, layer.date))
+                self._join(layer, function_of(found, role, layer.day))
 
     def _shape(self, day: date, event: type[Event]) -> None:
         self._dates.setdefault(event, day)
@@ -120,22 +135,26 @@ class Versions:
         for kind in function.yields:
             if isinstance(kind, type) and issubclass(kind, Effect):
                 self.effects.setdefault(kind.__kind__, kind)
-        self._dates.setdefault(function.event, layer.date)
+        self._dates.setdefault(function.event, layer.day)
         old = function.role.supersedes
         if old is not None and old in self._functions and self._functions[old].kind != function.kind:
-            raise WrongKind(f"{function.where}: serves {function.kind}, but {place(old)} serves {self._functions[old].kind}")
+            raise WrongKind(
+                f"{function.where}: serves {function.kind}, but {place(old)} serves {self._functions[old].kind}"
+            )
         self._functions[function.call] = function
-        known = self._at(function.kind, layer.date) or Cascade(function.kind, layer.date, function.event, sources=self.sources)
-        self._put(function.kind, layer.date, known.joined_by(function))
+        known = self._at(function.kind, layer.day) or Cascade(
+            function.kind, layer.day, function.event, sources=self.sources
+        )
+        self._put(function.kind, layer.day, known.joined_by(function))
 
     def _retire(self, layer: Layer, retirement: Retirement) -> None:
         where = f"{layer.module}: retired({place(retirement.function)})"
         function = self._functions.get(retirement.function)
         if function is None:
-            raise NotInForce(f"{where}: it holds no slot before {layer.date}")
-        known = self._at(function.kind, layer.date)
+            raise NotInForce(f"{where}: it holds no slot before {layer.day}")
+        known = self._at(function.kind, layer.day)
         assert known is not None
-        self._put(function.kind, layer.date, known.without(retirement.function, where, layer.date))
+        self._put(function.kind, layer.day, known.without(retirement.function, where, layer.day))
 
     def _at(self, kind: str, day: date) -> Cascade | None:
         found = None
@@ -154,10 +173,12 @@ class Versions:
 
     @property
     def kinds(self) -> tuple[str, ...]:
+        """All kinds of events that some version knows."""
         return tuple(sorted(self._cascades))
 
     @property
     def newest(self) -> Version:
+        """The version of the latest date, in force or not."""
         return self.versions[-1]
 
     def cascade(self, kind: str, version: date) -> Cascade:
@@ -169,7 +190,9 @@ class Versions:
         found = self._at(kind, version)
         if found is None:
             if kind not in self._cascades:
-                raise UnknownKind(f"no version knows events of kind {kind[:100]!r}; there are {', '.join(self.kinds) or 'none'}")
+                raise UnknownKind(
+                    f"no version knows events of kind {kind[:100]!r}; there are {', '.join(self.kinds) or 'none'}"
+                )
             first = self._cascades[kind][0][0]
             raise UnknownKind(f"{kind} begins with version {first}; {version} does not know it yet")
         return found
@@ -225,26 +248,35 @@ class Versions:
         day = _date(asked)
         known = [version for version in self.versions if version.date <= day]
         if not known:
-            raise UnknownVersion(f"{day} is before the first version, {self.versions[0].date}; send that or a later one", asked=str(asked))
+            raise UnknownVersion(
+                f"{day} is before the first version, {self.versions[0].date}; send that or a later one",
+                asked=str(asked),
+            )
         return known[-1]
 
     def _in_force(self, at: datetime, when: str) -> Version:
         known = [version for version in self.versions if version.instant <= at]
         if not known:
             first = self.versions[0]
-            raise UnknownVersion(f"no version is in force at {when} ({at.isoformat()}); the first, {first.date}, begins {first.instant.isoformat()}")
+            raise UnknownVersion(
+                f"no version is in force at {when} ({at.isoformat()}); the first, {first.date}, begins {first.instant.isoformat()}"
+            )
         return known[-1]
 
 
 def _date(asked: date | str) -> date:
     if isinstance(asked, datetime):
-        raise UnknownVersion("a version is a calendar date, not an instant; send one such as 2018-08-01", asked=asked.isoformat())
+        raise UnknownVersion(
+            "a version is a calendar date, not an instant; send one such as 2018-08-01", asked=asked.isoformat()
+        )
     if isinstance(asked, date):
         return asked
     try:
         return date.fromisoformat(asked)
     except (ValueError, TypeError):
-        raise UnknownVersion(f"{str(asked)[:40]!r} is no version; send a date such as 2018-08-01", asked=str(asked)[:40]) from None
+        raise UnknownVersion(
+            f"{str(asked)[:40]!r} is no version; send a date such as 2018-08-01", asked=str(asked)[:40]
+        ) from None
 
 
 def _additive(new: type[Event], old: type[Event]) -> None:
@@ -253,6 +285,12 @@ def _additive(new: type[Event], old: type[Event]) -> None:
     for name, info in new.model_fields.items():
         before = old.model_fields.get(name)
         if before is None and (info.is_required() or info.default_factory is not None):
-            raise NotAdditive(f"{where}.{name} is new and has no constant default; give it one, so that older events can be read")
-        if before is not None and (before.annotation != info.annotation or before.metadata != info.metadata or before.default != info.default):
-            raise NotAdditive(f"{where}.{name} changes the field of {old.__qualname__}; a narrower field would refuse what is recorded")
+            raise NotAdditive(
+                f"{where}.{name} is new and has no constant default; give it one, so that older events can be read"
+            )
+        if before is not None and (
+            before.annotation != info.annotation or before.metadata != info.metadata or before.default != info.default
+        ):
+            raise NotAdditive(
+                f"{where}.{name} changes the field of {old.__qualname__}; a narrower field would refuse what is recorded"
+            )

@@ -39,6 +39,7 @@ def new_id(at: datetime) -> UUID:
 
 
 def new_seed() -> bytes:
+    """Return thirty-two random bytes."""
     return secrets.token_bytes(32)
 
 
@@ -49,7 +50,7 @@ class Budget:
     LONGEST = 0.25
 
     def __init__(self, budget: timedelta) -> None:
-        self.whole = budget.total_seconds()
+        self.whole: float = budget.total_seconds()
         self.until: float | None = None
 
     def pause(self, tries: int) -> float:
@@ -62,6 +63,8 @@ class Budget:
         if self.until is None:
             self.until = moment + self.whole
         if moment >= self.until:
-            raise Contention(f"lost {tries} tries against other writers within {self.whole:g} s; nothing was written, send it again")
+            raise Contention(
+                f"lost {tries} tries against other writers within {self.whole:g} s; nothing was written, send it again"
+            )
         # Full jitter: those that lost together must not come back together.
-        return min(self.LONGEST, self.FIRST * 2 ** min(tries, 10)) * random()
+        return float(min(self.LONGEST, self.FIRST * 2 ** min(tries, 10))) * random()

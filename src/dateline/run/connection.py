@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from dateline.core.flow import Apart, Flow, Lost, Pause
+from dateline.core.request import Apart, Flow, Lost, Pause
 from dateline.errors import Unreachable
 from dateline.run.clock import Budget
 from dateline.run.fault import DRIVER, told
@@ -29,13 +29,17 @@ PREPARED = 500
 class Driver(Protocol):
     """Executes batches."""
 
-    def execute(self, batch: Batch) -> list[Result]: ...
+    def execute(self, batch: Batch) -> list[Result]:
+        """Execute a batch and return a result for each statement."""
+        ...
 
 
 class AsyncDriver(Protocol):
     """Executes batches."""
 
-    async def execute(self, batch: Batch) -> list[Result]: ...
+    async def execute(self, batch: Batch) -> list[Result]:
+        """Execute a batch and return a result for each statement."""
+        ...
 
 
 def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart], None]) -> R:
@@ -52,10 +56,12 @@ def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart]
             if type(wanted) is Batch:
                 answer = driver.execute(wanted)
             elif isinstance(wanted, Pause):
-                answer = time.sleep(budget.pause(wanted.tries))
+                time.sleep(budget.pause(wanted.tries))
+                answer = None
             else:
-                answer = apart(wanted)
-        except Exception as error:
+                apart(wanted)
+                answer = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the flow decides what it means
             step, answer = flow.throw, error
 
 
@@ -73,10 +79,12 @@ async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart:
             if type(wanted) is Batch:
                 answer = await driver.execute(wanted)
             elif isinstance(wanted, Pause):
-                answer = await asyncio.sleep(budget.pause(wanted.tries))
+                await asyncio.sleep(budget.pause(wanted.tries))
+                answer = None
             else:
-                answer = await apart(wanted)
-        except Exception as error:
+                await apart(wanted)
+                answer = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the flow decides what it means
             step, answer = flow.throw, error
 
 
@@ -113,6 +121,7 @@ class Connection:
         return self._driver
 
     def execute(self, batch: Batch) -> list[Result]:
+        """Execute a batch in one round trip."""
         try:
             driver = self._taken()
         except Exception as error:
@@ -153,6 +162,12 @@ class Connection:
             return
         if isinstance(found, Lost):
             self._dropped()
+        else:
+            self.undo()
+
+    def undo(self) -> None:
+        """Roll back what is open; a session that cannot is given up."""
+        if self.joined or self._driver is None:
             return
         try:
             self._driver.rollback()
@@ -165,6 +180,7 @@ class Connection:
         self._held = self._driver = None
 
     def close(self) -> None:
+        """Give the connection back."""
         if self._held is not None:
             self._held.close()
             self._held = self._driver = None
@@ -190,6 +206,7 @@ class AsyncConnection:
         return self._driver
 
     async def execute(self, batch: Batch) -> list[Result]:
+        """Execute a batch in one round trip."""
         try:
             driver = await self._taken()
         except Exception as error:
@@ -228,6 +245,12 @@ class AsyncConnection:
             return
         if isinstance(found, Lost):
             await self._dropped()
+        else:
+            await self.undo()
+
+    async def undo(self) -> None:
+        """Roll back what is open; a session that cannot is given up."""
+        if self.joined or self._driver is None:
             return
         try:
             await self._driver.rollback()
@@ -241,6 +264,7 @@ class AsyncConnection:
         self._held = self._driver = None
 
     async def close(self) -> None:
+        """Give the connection back."""
         if self._held is not None:
             await self._held.close()
             self._held = self._driver = None

@@ -16,7 +16,10 @@ from dateline.sql.dialect import Dialect
 
 __all__ = ["async_engine", "dialect_of", "engine"]
 
-_DRIVERS = {"postgresql": ("postgresql+psycopg", "postgresql+psycopg"), "sqlite": ("sqlite+pysqlite", "sqlite+aiosqlite")}
+_DRIVERS = {
+    "postgresql": ("postgresql+psycopg", "postgresql+psycopg"),
+    "sqlite": ("sqlite+pysqlite", "sqlite+aiosqlite"),
+}
 
 
 def engine(database: str | URL | Engine, settings: Settings) -> Engine:
@@ -36,6 +39,7 @@ def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings)
 
 
 def dialect_of(made: Engine) -> Dialect:
+    """Return the object that knows this engine's database."""
     return postgres.Postgres() if made.dialect.name == "postgresql" else sqlite.Sqlite()
 
 

@@ -6,7 +6,7 @@ import sqlite3
 
 import psycopg
 
-from dateline.core.flow import Broken, Lost
+from dateline.core.request import Broken, Lost
 from dateline.errors import Conflict, NotMigrated, NotStorable
 from dateline.sql.statement import Statement
 
@@ -46,11 +46,20 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
         return Broken(error.diag.constraint_name or state, step, error.diag.message_primary or "a constraint is broken")
     if state.startswith("22") or (isinstance(error, psycopg.DataError) and not state):
         told_ = error.diag.message_primary or str(error)
-        return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}: {told_.partition(':')[0]}", sqlstate=state or None)
+        return NotStorable(
+            f"the database cannot hold a value{f' of {step}' if step else ''}: {told_.partition(':')[0]}",
+            sqlstate=state or None,
+        )
     if state == "42P01" and "dateline_" in str(error):
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
-    if state in _GONE or state.startswith("08") or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state):
-        return Lost(f"the connection went away: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
+    if (
+        state in _GONE
+        or state.startswith("08")
+        or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state)
+    ):
+        return Lost(
+            f"the connection went away: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
+        )
     return error
 
 
@@ -63,7 +72,7 @@ def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
         return Broken(_constraint(str(error)), step, str(error))
     if "no such table: dateline_" in str(error):
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
-    if isinstance(error, sqlite3.DataError) or "type" in str(error) and "is not supported" in str(error):
+    if isinstance(error, sqlite3.DataError) or ("type" in str(error) and "is not supported" in str(error)):
         return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}")
     return error
 

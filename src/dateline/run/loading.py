@@ -37,15 +37,21 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
         return versions
     root = _imported(versions) if isinstance(versions, str) else versions
     if not hasattr(root, "__path__"):
-        raise BadVersion(f"{root.__name__} is a module, not a package; versions are folders in a package, such as v2024_01_01")
-    found, layers, sources = [], [], {}
+        raise BadVersion(
+            f"{root.__name__} is a module, not a package; versions are folders in a package, such as v2024_01_01"
+        )
+    found: list[Version] = []
+    layers: list[Layer] = []
+    sources: dict[str, str] = {}
     for name in sorted(info.name for info in pkgutil.iter_modules(root.__path__)):
         if not name.startswith("v") or not name[1:2].isdigit():
             continue
         day = _date(f"{root.__name__}.{name}", name)
         package = importlib.import_module(f"{root.__name__}.{name}")
         title, _, why = (inspect.getdoc(package) or "").partition("\n")
-        found.append(Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC), title, why.strip()))
+        found.append(
+            Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC), title, why.strip())
+        )
         for module in _modules(package):
             layers.append(Layer.of(day, module))
             sources.update(_sources(module))
@@ -56,12 +62,16 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
 
 def _imported(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise BadVersion(f"{name!r} is no dotted name; name the package as you would import it, such as 'shop.versions'")
+        raise BadVersion(
+            f"{name!r} is no dotted name; name the package as you would import it, such as 'shop.versions'"
+        )
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise BadVersion(f"there is no package {name!r}; run from the folder that holds it, or install it") from error
+            raise BadVersion(
+                f"there is no package {name!r}; run from the folder that holds it, or install it"
+            ) from error
         raise
 
 

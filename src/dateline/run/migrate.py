@@ -8,6 +8,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
 
+import dateline.sql.migrations as scripts
+
 __all__ = ["upgrade", "upgrade_on"]
 
 LOCK = 0x646174656D6967
@@ -22,8 +24,6 @@ def upgrade(engine: Engine) -> None:
 
 def upgrade_on(connection: Connection) -> None:
     """As `upgrade`, on a connection in autocommit: each migration is one transaction."""
-    import dateline.sql.migrations as scripts
-
     config = Config()
     config.set_main_option("script_location", str(Path(scripts.__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, Dialect, Text, TypeDecorator, func, select
+from sqlalchemy import Table as SqlTable
+from sqlalchemy import column as sql_column
+from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql import ClauseElement, operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression
@@ -17,7 +20,7 @@ from dateline.core.event import Event
 from dateline.sql.given import Given, getter
 from dateline.sql.statement import Statement
 
-__all__ = ["Compiled", "compiled"]
+__all__ = ["Compiled", "bounded", "compiled", "light"]
 
 
 class _JsonList(TypeDecorator[Any]):
@@ -59,7 +62,10 @@ class Compiled:
             made.append(value if process is None else process(value))
         return made
 
-    def statement(self, name: str, values: Mapping[str, Any], event: Event | None = None, *, step: str | None = None) -> Statement:
+    def statement(
+        self, name: str, values: Mapping[str, Any], event: Event | None = None, *, step: str | None = None
+    ) -> Statement:
+        """Return the statement with its parameters bound."""
         return Statement(self.sql, self.bind(values, event), name, step)
 
 
@@ -98,3 +104,14 @@ def _listed(clause: ClauseElement, dialect: Dialect) -> ClauseElement:
     replaced = visitors.replacement_traverse(clause, {}, replace)
     assert isinstance(replaced, ClauseElement)
     return replaced
+
+
+def light(table: SqlTable) -> Any:
+    """Return a table without defaults: SQLAlchemy would fill in Python's own, which no decision made."""
+    return sql_table(table.name, *(sql_column(c.name, c.type) for c in table.columns), schema=table.schema)
+
+
+def bounded(cache: dict[Any, Any], most: int = 2000) -> None:
+    """Let the oldest go where a cache holds more than it may."""
+    while len(cache) > most:
+        del cache[next(iter(cache))]

@@ -15,9 +15,9 @@ from sqlalchemy.engine.default import DefaultDialect
 from dateline.core.canon import canonical, digest, plain
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
-from dateline.core.flow import Claim
 from dateline.core.outcome import Values
 from dateline.core.query import Rows
+from dateline.core.request import Claim
 from dateline.core.snapshot import Field
 from dateline.errors import NotQueried
 from dateline.sql.compiled import Compiled, compiled
@@ -39,6 +39,7 @@ class Question:
     digest: str
 
     def asked(self, event: Event) -> dict[str, Any]:
+        """Return what the record keeps of the query."""
         return {"query": self.digest, "given": [plain(value) for value in self.normal.given(event)]}
 
 
@@ -75,7 +76,9 @@ class Dialect(ABC):
         self._images: dict[Any, Compiled] = {}
 
     @abstractmethod
-    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading: ...
+    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading:
+        """Compile what a cascade reads."""
+        ...
 
     @abstractmethod
     def image_columns(self, table: SqlTable) -> list[ColumnElement[Any]]:
@@ -102,7 +105,9 @@ class Dialect(ABC):
         """Return what waits for the turn of a writer that lost too often; nothing where writers queue anyway."""
 
     @abstractmethod
-    def leave(self) -> tuple[Statement, ...]: ...
+    def leave(self) -> tuple[Statement, ...]:
+        """Return what gives up the turn."""
+        ...
 
     @abstractmethod
     def assigned(self, column: Any, value: Any, index: int) -> Any:
@@ -117,16 +122,20 @@ class Dialect(ABC):
         return ()
 
     def image(self, table: SqlTable) -> Compiled:
-        """Return the statement that reads one row's image by its key, `k0`, `k1`, …"""
+        """Return the statement that reads one row's image by its key: `k0`, `k1` and so on."""
         found = self._images.get(table)
         if found is None:
-            found = self._images[table] = compiled(select(*self.image_columns(table)).where(*key_matches(table)), self.sql)
+            found = self._images[table] = compiled(
+                select(*self.image_columns(table)).where(*key_matches(table)), self.sql
+            )
         return found
 
 
 def key_matches(table: SqlTable) -> list[ColumnElement[bool]]:
-    """Return the conditions under which a row is the one whose key is `k0`, `k1`, …"""
-    return [column == bindparam(f"k{index}", type_=column.type) for index, column in enumerate(table.primary_key.columns)]
+    """Return the conditions under which a row is the one with the key `k0`, `k1` and so on."""
+    return [
+        column == bindparam(f"k{index}", type_=column.type) for index, column in enumerate(table.primary_key.columns)
+    ]
 
 
 def select_of(one: Field, image: Any) -> Select[Any]:

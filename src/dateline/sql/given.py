@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import reduce
 from typing import Any
 
 from sqlalchemy import BindParameter
 
 from dateline.core.event import Event
 
-__all__ = ["Given", "given", "getter"]
+__all__ = ["Given", "getter", "given"]
 
 
 class Given(BindParameter[Any]):
@@ -42,7 +41,9 @@ def getter(given: Given) -> Callable[[Event], Any]:
     plus = given.plus
 
     def get(event: Event) -> Any:
-        value = reduce(getattr, names, event)
+        value: Any = event
+        for name in names:
+            value = getattr(value, name)
         return value if plus is None or value is None else value + plus
 
     return get

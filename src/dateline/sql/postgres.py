@@ -20,9 +20,9 @@ from sqlalchemy.types import TypeEngine
 
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
-from dateline.core.flow import Claim
 from dateline.core.model import faults
 from dateline.core.outcome import Values
+from dateline.core.request import Claim
 from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
@@ -47,8 +47,7 @@ def image(column: ColumnElement[Any]) -> ColumnElement[Any]:
     kind = _stored(column.type)
     if isinstance(kind, sqltypes.DateTime):
         if kind.timezone:
-            zoned = func.replace(cast(func.timezone("UTC", column), Text), " ", "T").concat("Z")
-            return zoned
+            return func.replace(cast(func.timezone("UTC", column), Text), " ", "T").concat("Z")
         return func.replace(cast(column, Text), " ", "T")
     if isinstance(kind, sqltypes.Float):
         return column
@@ -64,11 +63,11 @@ def _stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     return _stored(kind.load_dialect_impl(_SQL)) if isinstance(kind, TypeDecorator) else kind
 
 
-_SQL = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_SQL = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 
 
 class Postgres(Dialect):
-    """PostgreSQL 15 and later, by psycopg's raw cursors, whose parameters are `$1`, `$2`, …"""
+    """PostgreSQL 15 and later, by psycopg's raw cursors, whose parameters are numbered: `$1`."""
 
     name = "postgresql"
     begin = "BEGIN ISOLATION LEVEL SERIALIZABLE"
@@ -181,15 +180,17 @@ def _decoder(one: Field) -> Callable[[str], Values]:
     converters = {name: _converter(columns[name].type) for name in record.model_fields}
     if not any(converters.values()):
         rows: TypeAdapter[Any] = TypeAdapter(tuple[record, ...])  # type: ignore[valid-type]  # known at run time only
-        return lambda text: _validated(one, rows.validate_json, text)  # type: ignore[no-any-return]  # pydantic's is Any
+        return lambda text: _validated(one, rows.validate_json, text)
 
     def convert(text: str) -> Values:
         return tuple(
-            record.model_validate({name: _value(converters[name], columns[name].type, value) for name, value in row.items()})
+            record.model_validate(
+                {name: _value(converters[name], columns[name].type, value) for name, value in row.items()}
+            )
             for row in orjson.loads(text)
         )
 
-    return lambda text: _validated(one, convert, text)  # type: ignore[no-any-return]  # as above
+    return lambda text: _validated(one, convert, text)
 
 
 def _validated(one: Field, read: Callable[[str], Any], text: str) -> Any:
@@ -212,7 +213,7 @@ _DIRECT = (
 )
 
 _FROM_JSON: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (sqltypes.Float, lambda value: float(value)),
+    (sqltypes.Float, float),
     (sqltypes.Numeric, Decimal),
     (sqltypes.DateTime, datetime.fromisoformat),
     (sqltypes.Date, date.fromisoformat),
@@ -250,4 +251,3 @@ def _value(convert: Callable[[Any], Any] | None, kind: TypeEngine[Any], value: A
 
 def _same(value: Any) -> Any:
     return value
-

@@ -8,17 +8,17 @@ from uuid import UUID
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
-from sqlalchemy import column as sql_column
 from sqlalchemy import Table as SqlTable
+from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
-from dateline.core.flow import Claim
 from dateline.core.model import faults
 from dateline.core.outcome import Values
+from dateline.core.request import Claim
 from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
@@ -30,7 +30,7 @@ __all__ = ["SESSION", "Sqlite"]
 SESSION = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
 """What every connection is pinned to: readers do not wait for the writer, and what is committed survives a power cut."""
 
-_SQL = pysqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_SQL = pysqlite.dialect(paramstyle="qmark")
 
 
 _SEQUENCE = sql_table("sqlite_sequence", sql_column("name"), sql_column("seq"))
@@ -63,7 +63,7 @@ class Sqlite(Dialect):
         if not result.rows:
             return None
         if table not in self._rows:
-            self._rows[table] = [(column.name, _reader(column.type)) for column in self.image_columns(table)]  # type: ignore[attr-defined]  # these are columns
+            self._rows[table] = [(column.name, _reader(column.type)) for column in self.image_columns(table)]
         row = {
             name: read(value) if read is not None else value
             for (name, read), value in zip(self._rows[table], result.rows[0], strict=True)
@@ -84,7 +84,9 @@ class Sqlite(Dialect):
         highest = select(func.coalesce(func.max(column), 0) + 1)
         if table.dialect_kwargs.get("sqlite_autoincrement"):
             used = select(_SEQUENCE.c.seq).where(_SEQUENCE.c.name == table.name).scalar_subquery()
-            highest = select(func.max(func.coalesce(select(func.max(column)).scalar_subquery(), 0), func.coalesce(used, 0)) + 1)
+            highest = select(
+                func.max(func.coalesce(select(func.max(column)).scalar_subquery(), 0), func.coalesce(used, 0)) + 1
+            )
         return compiled(highest, self.sql)
 
     def assigned(self, column: Any, value: Any, index: int) -> Any:
@@ -171,7 +173,9 @@ def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
     return _checked(one, many)
 
 
-def _checked(one: Field, read: Callable[[Sequence[Sequence[Any]]], Values]) -> Callable[[Sequence[Sequence[Any]]], Values]:
+def _checked(
+    one: Field, read: Callable[[Sequence[Sequence[Any]]], Values]
+) -> Callable[[Sequence[Sequence[Any]]], Values]:
     def checked(rows: Sequence[Sequence[Any]]) -> Values:
         try:
             return read(rows)

@@ -26,7 +26,19 @@ from sqlalchemy.dialects import sqlite
 
 from dateline.sql.types import Id, Instant
 
-__all__ = ["TRAIL", "claim", "delivery", "effect", "event", "incarnation", "operation", "pending", "personal", "position", "subject"]
+__all__ = [
+    "TRAIL",
+    "claim",
+    "delivery",
+    "effect",
+    "event",
+    "incarnation",
+    "operation",
+    "pending",
+    "personal",
+    "position",
+    "subject",
+]
 
 TRAIL = MetaData()
 
@@ -57,7 +69,13 @@ event = Table(
     Index("dateline_event_kind", "tenant", "kind", "seq"),
     Index("dateline_event_actor", "tenant", "actor", "seq"),
     Index("dateline_event_tenant", "tenant", "seq"),
-    Index("dateline_event_cause", "tenant", "cause", postgresql_where=text("cause IS NOT NULL"), sqlite_where=text("cause IS NOT NULL")),
+    Index(
+        "dateline_event_cause",
+        "tenant",
+        "cause",
+        postgresql_where=text("cause IS NOT NULL"),
+        sqlite_where=text("cause IS NOT NULL"),
+    ),
 )
 
 operation = Table(

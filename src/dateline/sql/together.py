@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dateline.core.flow import Flow
+from typing import Any
+
+from dateline.core.request import Draft, Ending, Flow
 from dateline.errors import NotSerializable
 from dateline.sql.dialect import Dialect
 from dateline.sql.postgres import SESSION
 from dateline.sql.statement import Batch, Statement
+from dateline.sql.store import SqlStore
 
-__all__ = ["brackets", "joining"]
-
-
-def brackets(dialect: Dialect, *, joined: bool) -> tuple[tuple[Statement, ...], tuple[Statement, ...], tuple[Statement, ...]]:
-    """Return what opens, commits and rolls back the transaction; nothing where it is the caller's."""
-    if joined:
-        return (), (), ()
-    return (Statement(dialect.begin, name="begin"),), (Statement("COMMIT", name="end"),), (Statement("ROLLBACK", name="undo"),)
+__all__ = ["closing", "opening", "refused_inside"]
 
 
-def joining(dialect: Dialect) -> Flow[None]:
-    """Look at the caller's transaction, and pin what the guard depends on until it ends.
+def opening(dialect: Dialect, *, own: bool) -> Flow[None]:
+    """Open a transaction; or look at the caller's, and pin what the guard depends on until it ends.
 
     Raises:
         NotSerializable: Where other writers could slip in between what is read and what is written.
     """
+    if own:
+        yield Batch((Statement(dialect.begin, name="begin"),), opens=True)
+        return
     if dialect.name != "postgresql":
         return
     [level] = yield Batch((Statement("SELECT current_setting('transaction_isolation')", name="join"),))
@@ -34,3 +33,19 @@ def joining(dialect: Dialect) -> Flow[None]:
         )
     pins = [pin.strip() for pin in SESSION.split(";") if "isolation" not in pin]
     yield Batch(tuple(Statement(pin.replace("SET ", "SET LOCAL ", 1), name="join") for pin in pins))
+
+
+def closing(*, own: bool) -> Flow[None]:
+    """Commit the transaction that was opened here; the caller's is the caller's to end."""
+    if own:
+        yield Batch((Statement("COMMIT", name="end"),), ends=True)
+
+
+def refused_inside(store: SqlStore, draft: Draft) -> Flow[Any] | None:
+    """Return what records a refusal inside the open transaction, where a second connection would wait for the first.
+
+    Such a record goes down with a rollback, and has to be made once more then.
+    """
+    if store.dialect.sequenced:
+        return None
+    return store.write(draft, None, None, ending=Ending.COMMIT, joined=True)

@@ -15,10 +15,10 @@ from sqlalchemy import Table as SqlTable
 
 from dateline.core.entry import Entry, Page, Written
 from dateline.core.event import Event
-from dateline.core.flow import Flow
 from dateline.core.meta import Actor, Meta, Reason
 from dateline.core.outcome import Performed
 from dateline.core.personal import unsealed
+from dateline.core.request import Flow
 from dateline.core.version import Versions
 from dateline.errors import Malformed
 from dateline.sql import tables
@@ -80,7 +80,9 @@ class Trail:
     def page(self, filters: Filters, versions: Versions) -> Flow[Page]:
         """Read one page of entries, in one round trip."""
         values = {name: getattr(filters, name) for name in Filters.__dataclass_fields__} | {"limit": filters.limit + 1}
-        asked = tuple(name for name, value in values.items() if value is not None and name not in ("newest_first", "limit"))
+        asked = tuple(
+            name for name, value in values.items() if value is not None and name not in ("newest_first", "limit")
+        )
         shape = (asked, filters.newest_first)
         if shape not in self._compiled:
             self._compiled[shape] = self._statements(asked, newest_first=filters.newest_first)
@@ -91,7 +93,9 @@ class Trail:
         return Page(entries, entries[-1].seq if more else None)
 
     def _rows(self, columns: Sequence[Any], result: Result) -> list[dict[str, Any]]:
-        readers = [(c.name, c.type.dialect_impl(self.dialect.sql).result_processor(self.dialect.sql, None)) for c in columns]
+        readers = [
+            (c.name, c.type.dialect_impl(self.dialect.sql).result_processor(self.dialect.sql, None)) for c in columns
+        ]
         return [
             {name: read(value) if read is not None else value for (name, read), value in zip(readers, row, strict=True)}
             for row in result.rows
@@ -138,7 +142,9 @@ def _page(asked: tuple[str, ...], *, newest_first: bool) -> Select[Any]:
     if "until" in asked:
         conditions.append(e.occurred_at < bindparam("until", type_=e.occurred_at.type))
     if "subject" in asked:
-        conditions.append(e.seq.in_(select(s.seq).where(s.tenant == bindparam("tenant"), s.subject == bindparam("subject"))))
+        conditions.append(
+            e.seq.in_(select(s.seq).where(s.tenant == bindparam("tenant"), s.subject == bindparam("subject")))
+        )
     if "key" in asked:
         found = select(k.event).where(k.tenant == bindparam("tenant"), k.scope == "request", k.key == bindparam("key"))
         conditions.append(e.id == found.scalar_subquery())
@@ -172,25 +178,29 @@ def _entries(
     versions: Versions,
     sequenced: bool,
 ) -> tuple[Entry, ...]:
-    of = [_by_seq(rows) for rows in (operations, effects, subjects, personal)]
+    of = tuple(_by_seq(rows) for rows in (operations, effects, subjects, personal))
     states = {row["effect"]: row["state"] for row in deliveries}
     places = {row["seq"]: row["position"] for row in positions}
     return tuple(
-        _entry(row, *(part[row["seq"]] for part in of), states, places.get(row["seq"]) if sequenced else row["seq"], versions)
+        _entry(
+            row,
+            tuple(part[row["seq"]] for part in of),
+            states,
+            places.get(row["seq"]) if sequenced else row["seq"],
+            versions,
+        )
         for row in events
     )
 
 
 def _entry(
     row: dict[str, Any],
-    operations: list[dict[str, Any]],
-    effects: list[dict[str, Any]],
-    subjects: list[dict[str, Any]],
-    personal: list[dict[str, Any]],
+    parts: tuple[list[dict[str, Any]], ...],
     states: Mapping[UUID, str],
     position: int | None,
     versions: Versions,
 ) -> Entry:
+    operations, effects, subjects, personal = parts
     values = {one["path"]: json.loads(one["value"]) for one in personal}
     body = json.loads(row["body"])
     facts = body["meta"]
@@ -231,6 +241,7 @@ def _entry(
             for one in effects
         ),
         subjects=tuple(sorted(one["subject"] for one in subjects)),
+        personal=frozenset(values),
     )
 
 
@@ -242,7 +253,9 @@ def _operation(row: dict[str, Any], values: Mapping[str, Any]) -> Written:
 
     after = part("after")
     # A declared personal value is kept once, with the row that holds it.
-    kept = {f"{root}/declared/{name}": value for name, value in (after or {}).items() if f"{root}/after/{name}" in values}
+    kept = {
+        f"{root}/declared/{name}": value for name, value in (after or {}).items() if f"{root}/after/{name}" in values
+    }
     return Written(
         ordinal=row["ordinal"],
         step=row["step"],
@@ -267,5 +280,3 @@ def _typed(row: dict[str, Any], body: Mapping[str, Any], values: Mapping[str, An
         return shape.from_json(text).with_meta(Meta.from_facts(body["meta"]))
     except Malformed:
         return None
-
-

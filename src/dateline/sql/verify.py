@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import BigInteger, bindparam, select
 
 from dateline.core.canon import digest
-from dateline.core.flow import Flow
 from dateline.core.personal import Sealed, marks, sealed_digest
+from dateline.core.request import Flow
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
@@ -39,6 +39,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
+        """Whether everything is as it was recorded."""
         return not self.faults
 
 
@@ -123,5 +124,3 @@ def _event(
         elif sealed_digest(sealed) != expected:
             faults.append(f"the personal value at {path} is not the one that was recorded")
     return faults, erased
-
-

@@ -57,7 +57,9 @@ def upgrade() -> None:
     op.create_index("dateline_event_actor", "dateline_event", ["tenant", "actor", "seq"])
     op.create_index("dateline_event_tenant", "dateline_event", ["tenant", "seq"])
     caused = sa.text("cause IS NOT NULL")
-    op.create_index("dateline_event_cause", "dateline_event", ["tenant", "cause"], postgresql_where=caused, sqlite_where=caused)
+    op.create_index(
+        "dateline_event_cause", "dateline_event", ["tenant", "cause"], postgresql_where=caused, sqlite_where=caused
+    )
     op.create_table(
         "dateline_operation",
         tenant(),

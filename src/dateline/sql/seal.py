@@ -13,10 +13,10 @@ from dateline.core.plan import Change
 from dateline.core.table import table_of
 from dateline.core.version import Versions
 
-__all__ = ["Images"]
+__all__ = ["RowSealer"]
 
 
-class Images:
+class RowSealer:
     """Knows which columns are personal, and whose: by the tables' own marks and by the records of all versions."""
 
     def __init__(self, versions: Versions) -> None:
@@ -34,7 +34,9 @@ class Images:
         columns = mapped.__mapper__.columns
         return {columns[name].name: name for name, column in table_of(mapped).columns.items() if column.personal}
 
-    def sealed(self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None) -> dict[str, str | None]:
+    def sealed(
+        self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None
+    ) -> dict[str, str | None]:
         """Return the columns `declared`, `before` and `after` of an operation."""
         columns = change.mapped.__mapper__.columns
         declared = {columns[name].name: value for name, value in values.items()}
@@ -58,7 +60,9 @@ class Images:
         for name in personal.keys() & declared.keys():
             if declared[name] is not None:
                 # The row after holds the same value: one copy is enough, and one erasure.
-                declared[name] = sealer.seal(declared[name], f"{root}/declared/{name}", salt_of=f"{root}/after/{name}", keep=False)
+                declared[name] = sealer.seal(
+                    declared[name], f"{root}/declared/{name}", salt_of=f"{root}/after/{name}", keep=False
+                )
         made["declared"] = canonical(declared).decode()
         return made
 

@@ -1,0 +1,202 @@
+"""What the path of an event takes and gives: the request, what was seen, what is to be written, and what a store must do."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Any, Protocol, TypeAlias, TypeVar
+from uuid import UUID
+
+from dateline.core.canon import digest
+from dateline.core.cascade import Cascade
+from dateline.core.entry import Entry
+from dateline.core.event import Event
+from dateline.core.meta import Actor, Meta, Origin, Reason
+from dateline.core.outcome import Expects, Performed, Values, Wrote
+from dateline.core.personal import Sealer
+from dateline.core.plan import Plan
+from dateline.core.version import Versions
+from dateline.errors import DatelineError
+
+__all__ = [
+    "Apart",
+    "Broken",
+    "Claim",
+    "Draft",
+    "Ending",
+    "Flow",
+    "Lost",
+    "Pause",
+    "Request",
+    "Seen",
+    "Store",
+    "Written",
+]
+
+R = TypeVar("R")
+
+Flow: TypeAlias = Generator[Any, Any, R]
+"""Yields batches and pauses, receives results, returns R."""
+
+
+class Ending(Enum):
+    """What becomes of the plan: written, shown, or tried and taken back."""
+
+    COMMIT = "commit"
+    PREVIEW = "preview"
+    REHEARSE = "rehearse"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait a little before the next try; whoever executes this also keeps the time budget."""
+
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Record this refusal so that it stays recorded even if the joined transaction is rolled back."""
+
+    draft: Draft
+
+
+class Broken(DatelineError):
+    """A constraint spoke; once may be another writer's doing."""
+
+    def __init__(self, constraint: str, step: str | None, detail: str) -> None:
+        super().__init__(detail)
+        self.constraint = constraint
+        self.step = step
+        self.detail = detail
+
+
+class Lost(DatelineError):
+    """The connection went away; whether the write happened is unknown until somebody looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call of dispatch or preview, with everything that chance and clock contribute.
+
+    Args:
+        id: The event's id, also under every retry.
+        now: The runner's clock when it decides.
+        at: When it happened, where that is not now.
+        version: What the caller asked for.
+        seed: Thirty-two random bytes for the salts.
+        joined: Inside a transaction that is not ours to end.
+    """
+
+    event: Event
+    ending: Ending
+    id: UUID
+    now: datetime
+    seed: bytes
+    actor: Actor
+    tenant: str = ""
+    version: date | str | None = None
+    at: datetime | None = None
+    reason: Reason | None = None
+    cause: UUID | None = None
+    origin: Origin | None = None
+    key: str | None = None
+    scope: str = "request"
+    expects: Expects | None = None
+    expiry: timedelta = timedelta(minutes=15)
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who has a request key: the event, and the salted digest of the request it came with."""
+
+    event: UUID
+    salt: bytes
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the read trip brought.
+
+    Args:
+        values: For each field of the cascade, its records, or its one value.
+        proof: What the guard compares again inside the write.
+        claim: Who has the request key already.
+        recorded: The event of this very id, where it was looked for and found.
+    """
+
+    values: tuple[Values, ...]
+    proof: Any
+    claim: Claim | None = None
+    recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Everything that one commit writes.
+
+    Args:
+        body: The canonical bytes of decision, input, meta, snapshot.
+        sealer: Holds the personal values that left the body, and takes those of operations and effects.
+        claim: Scope, key, salt and digest of the request key.
+    """
+
+    event: Event
+    meta: Meta
+    outcome: str
+    shape: date | None
+    cascade: str
+    body: bytes
+    plan: Plan
+    subjects: tuple[str, ...]
+    sealer: Sealer
+    claim: tuple[str, str, bytes, str] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the body."""
+        return digest(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the write trip brought."""
+
+    seq: int
+    recorded_at: datetime
+    operations: tuple[Wrote, ...]
+    effects: tuple[Performed, ...]
+
+
+class Store(Protocol):
+    """What the path needs of a database. Each method is a generator of batches."""
+
+    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]:
+        """Read what the cascade asks for, and look at the request key; with `look`, at the event's own id too."""
+        ...
+
+    def asked(self, cascade: Cascade, event: Event) -> tuple[dict[str, Any], ...]:
+        """Return for each field of the cascade which query read it, and with what."""
+        ...
+
+    def write(
+        self, draft: Draft, cascade: Cascade | None, proof: Any, *, ending: Ending, joined: bool
+    ) -> Flow[Written]:
+        """Write all of the draft or nothing; with a proof, only where it still holds."""
+        ...
+
+    def entry(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]:
+        """Read one recorded event by its id."""
+        ...
+
+    def queue(self) -> Flow[None]:
+        """Wait for the turn of a writer that lost too often."""
+        ...
+
+    def leave(self) -> Flow[None]:
+        """Give the turn up."""
+        ...

@@ -1,0 +1,177 @@
+"""What both runners share: everything but waiting. Each method is a flow that a runner of either colour drives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from types import ModuleType
+from typing import Any, Required, TypedDict, Unpack
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from dateline.core.entry import Entry, Page
+from dateline.core.event import Event
+from dateline.core.flow import flow
+from dateline.core.meta import Actor, Origin, Reason
+from dateline.core.outcome import Committed, Expects, Preview
+from dateline.core.parse import parse
+from dateline.core.request import Draft, Ending, Flow, Pause, Request
+from dateline.core.version import Versions
+from dateline.errors import DatelineError, Refused
+from dateline.run import log
+from dateline.run.clock import Clock, new_id, new_seed, now
+from dateline.run.engine import dialect_of
+from dateline.run.loading import load
+from dateline.run.settings import Settings
+from dateline.sql.store import SqlStore
+from dateline.sql.trail import Filters
+
+__all__ = ["Asked", "Given", "Path"]
+
+
+class Given(TypedDict, total=False):
+    """What every dispatch and preview can be told.
+
+    Args:
+        actor: Who acts; a plain string is an actor's id.
+        reason: Why.
+        cause: The event that brings this one about.
+        tenant: Whose data; leads every key and every query.
+        key: The request's key: the same key with the same request gets the same answer, and happens once.
+        at: When it happened, where that is not now; needs the right "backdate" and a reason.
+        version: A date, its ISO text, or "as-of-occurred"; without it, the newest in force.
+        expects: What the caller saw: a preview, or fingerprints by row and field.
+        origin: Where the request came from.
+    """
+
+    actor: Required[Actor | str]
+    reason: Reason | str | None
+    cause: UUID | None
+    tenant: str
+    key: str | None
+    at: datetime | None
+    version: date | str | None
+    expects: Expects | None
+    origin: Origin | None
+
+
+class Asked(TypedDict, total=False):
+    """Which entries of the trail are wanted; see `Filters`."""
+
+    tenant: str
+    subject: str | None
+    table: str | None
+    row: str | None
+    kind: str | None
+    actor: str | None
+    version: date | None
+    outcome: str | None
+    cause: UUID | None
+    since: datetime | None
+    until: datetime | None
+    after: int | None
+    limit: int
+    newest_first: bool
+
+
+class Path:
+    """What both colours share: everything but waiting."""
+
+    def __init__(
+        self,
+        made: Engine,
+        versions: str | ModuleType | Versions,
+        clock: Clock | None,
+        settings: Settings,
+    ) -> None:
+        self.versions = load(versions)
+        self.settings = settings
+        self.clock: Clock = clock or now
+        self.store = SqlStore(dialect_of(made), self.versions)
+
+    def event(self, kind: str, body: bytes | str | Mapping[str, Any], *, version: date | str | None = None) -> Event:
+        """Make an event of what came from outside, the one place where that is done.
+
+        Args:
+            body: The JSON text as it came, or a mapping of JSON's types.
+            version: The date whose shape the body has; without it, the newest in force.
+
+        Raises:
+            Malformed: When it is no event of that kind and version; naming each fault by path, without the values.
+            UnknownVersion: When there is no such version.
+        """
+        chosen = self.versions.choose(version, self.clock())
+        return parse(self.versions.cascade(kind, chosen.date).event, body, self.settings.largest)
+
+    def request(self, event: Event, ending: Ending, *, joined: bool = False, **given: Unpack[Given]) -> Request:
+        """Return the request with what clock and chance contribute."""
+        moment = self.clock()
+        expects = given.get("expects")
+        at = given.get("at")
+        if at is not None and at.tzinfo is None:
+            raise DatelineError(f"at={at!r} is naive; an instant has a time zone")
+        return Request(
+            event=event,
+            ending=ending,
+            id=expects.event_id if isinstance(expects, Preview) else new_id(moment),
+            now=moment,
+            seed=new_seed(),
+            actor=Actor.of(given["actor"]),
+            tenant=given.get("tenant", ""),
+            version=given.get("version"),
+            at=None if at is None else at.astimezone(UTC),
+            reason=Reason.of(given.get("reason")),
+            cause=given.get("cause"),
+            origin=given.get("origin"),
+            key=given.get("key"),
+            expects=expects,
+            expiry=self.settings.expiry,
+            joined=joined,
+        )
+
+    def dispatching(self, event: Event, *, joined: bool = False, **given: Unpack[Given]) -> Flow[Committed]:
+        """Carry an event to its commit."""
+        request = self.request(event, Ending.COMMIT, joined=joined, **given)
+        try:
+            done = yield from flow(request, self.versions, self.store)
+        except Refused as refusal:
+            log.told("refused", kind=event.__kind__, outcome=refusal.outcome, event=refusal.event_id)
+            raise
+        assert isinstance(done, Committed)
+        log.told(
+            "committed", kind=event.__kind__, event=str(done.event_id), seq=done.seq, repeated=done.repeated or None
+        )
+        return done
+
+    def previewing(
+        self, event: Event, *, rehearse: bool, joined: bool = False, **given: Unpack[Given]
+    ) -> Flow[Preview | Refused]:
+        """Carry an event to its preview; refusals are values here."""
+        ending = Ending.REHEARSE if rehearse else Ending.PREVIEW
+        try:
+            done = yield from flow(self.request(event, ending, joined=joined, **given), self.versions, self.store)
+        except Refused as refusal:
+            return refusal
+        assert isinstance(done, Preview)
+        return done
+
+    def paging(self, **asked: Unpack[Asked]) -> Flow[Page]:
+        """Read a page of the trail."""
+        return self.store.trail.page(Filters(**asked), self.versions)
+
+    def awaiting(self, of: UUID | str, tenant: str, patience: timedelta) -> Flow[Entry | None]:
+        """Look for an event, by id or request key, until it is there or patience ends."""
+        until = self.clock() + patience
+        tries = 0
+        while True:
+            look = self.store.trail.one if isinstance(of, UUID) else self.store.trail.keyed
+            entry = yield from look(tenant, of, self.versions)  # type: ignore[arg-type]  # each takes what was asked for
+            if entry is not None or self.clock() >= until:
+                return entry
+            tries += 1
+            yield Pause(min(tries, 6))
+
+    def recording(self, draft: Draft) -> Flow[Any]:
+        """Record a refusal by itself, outside of the transaction in which it came about."""
+        return self.store.write(draft, None, None, ending=Ending.COMMIT, joined=False)

@@ -1,0 +1,116 @@
+"""A trail without its application: what a database tells by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Self, Unpack
+
+from pydantic import ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from dateline.core.entry import Page
+from dateline.core.model import faults
+from dateline.core.version import Versions
+from dateline.errors import DatelineError, Unreachable
+from dateline.run.fault import DRIVER
+from dateline.run.runner import Asked, Runner
+from dateline.run.settings import Settings
+from dateline.sql.verify import Verification
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Reads and verifies the trail of any database of dateline's, and makes its tables; it records nothing.
+
+    Args:
+        database: As for `Runner`.
+        versions: The application's versions, where they are at hand: then entries carry their typed events.
+        settings: As for `Runner`.
+
+    Raises:
+        DatelineError: For what is no database URL, or settings that cannot be.
+    """
+
+    def __init__(
+        self,
+        database: str | Engine,
+        *,
+        versions: str | ModuleType | Versions | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        try:
+            settings = settings or Settings()
+        except ValidationError as error:
+            raise faults("set of settings (DATELINE_…)", error) from None
+        try:
+            # One date on which nothing was decided: no kind is known, so every event comes untyped.
+            self._runner = Runner(database, versions=versions or Versions.of({"1970-01-01": ()}), settings=settings)
+        except ValueError as error:
+            raise DatelineError(f"that is no database URL ({error})") from None
+
+    @property
+    def name(self) -> str:
+        """The database's URL without its password."""
+        return self._runner.engine.url.render_as_string(hide_password=True)
+
+    def trail(self, **asked: Unpack[Asked]) -> Page:
+        """As `Runner.trail`.
+
+        Raises:
+            Unreachable: When there is no such file, or no connection.
+            NotMigrated: When the database has no trail.
+        """
+        with self._told(existing=True):
+            return self._runner.trail(**asked)
+
+    def verify(self, *, tenant: str | None = None) -> Verification:
+        """As `Runner.verify`; raises what `trail` does."""
+        with self._told(existing=True):
+            return self._runner.verify(tenant=tenant)
+
+    def migrate(self) -> None:
+        """As `Runner.migrate`.
+
+        Raises:
+            Unreachable: When no connection can be had.
+        """
+        with self._told(existing=False):
+            self._runner.migrate()
+
+    @contextmanager
+    def _told(self, *, existing: bool) -> Iterator[None]:
+        """Say in one sentence what the database says in many."""
+        url = self._runner.engine.url
+        if url.get_backend_name() == "sqlite":
+            if url.database in (None, "", ":memory:"):
+                raise Unreachable("a database in memory ends with its process; name a file: sqlite:///file.db")
+            # SQLite would make an empty database of every name that is misspelt.
+            if existing and not url.database.startswith("file:") and not Path(url.database).exists():
+                raise Unreachable(f"there is no file {url.database}")
+        try:
+            yield
+        except DBAPIError as error:
+            raise Unreachable(f"no connection to the database: {_sentence(error.orig or error)}") from error
+        except DRIVER as error:
+            raise DatelineError(f"the database refuses: {_sentence(error)}") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _sentence(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

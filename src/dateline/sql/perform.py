@@ -1,0 +1,175 @@
+"""Performing a plan's changes: what the database assigns first, then each row's image, its change, its image again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, update
+
+from dateline.core.operation import Insert, Placeholder
+from dateline.core.plan import Change, Plan, placeholders
+from dateline.core.request import Broken
+from dateline.core.table import row_key, table_of
+from dateline.sql.compiled import Compiled, bounded, compiled, light
+from dateline.sql.dialect import Dialect
+from dateline.sql.statement import Result, Statement
+
+__all__ = ["Assigned", "Images", "Needed", "Performer", "Row"]
+
+Assigned = Mapping[tuple[object, str], Any]
+"""What the database assigned, by the row that waited for it and the column."""
+
+Images = list[tuple[str | None, str | None]]
+"""Each row's image before and after, as the database writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One value that the database has to assign before anything is written."""
+
+    change: Change
+    name: str
+    row: object
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One change with nothing left open.
+
+    Args:
+        values: By the mapped class's names.
+        key: The primary key's values in its order.
+    """
+
+    change: Change
+    values: Mapping[str, Any]
+    key: tuple[Any, ...]
+
+    @property
+    def row_key(self) -> str:
+        """The row's key as text."""
+        return row_key(self.key)
+
+
+class Performer:
+    """Makes the statements that change rows, each shape compiled once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._compiled: dict[Any, Compiled] = {}
+
+    def needed(self, plan: Plan, changes: Sequence[Change]) -> list[Needed]:
+        """Return what the database has to assign: keys that are missing, and what other steps wait for."""
+        waited = {(found.row, found.column) for found in placeholders(plan, changes)}
+        needed: list[Needed] = []
+        for change in changes:
+            row = _made(change)
+            if row is None:
+                continue
+            missing = [name for name in table_of(change.mapped).key if change.values.get(name) is None]
+            asked = sorted(column for found, column in waited if found is row and change.values.get(column) is None)
+            needed += [Needed(change, name, row) for name in dict.fromkeys((*missing, *asked))]
+        return needed
+
+    def allocations(self, needed: Sequence[Needed]) -> list[Statement]:
+        """Return the statements that have the database assign."""
+        made = []
+        for one in needed:
+            table, column = one.change.mapped.__table__, one.change.mapped.__mapper__.columns[one.name]
+            key = ("allocate", table, column)
+            if key not in self._compiled:
+                self._compiled[key] = self.dialect.allocate(table, column)
+            made.append(self._compiled[key].statement("allocate", {}, step=one.change.last.key))
+        return made
+
+    def assigned(self, needed: Sequence[Needed], results: Sequence[Result]) -> Assigned:
+        """Return what the allocations gave."""
+        assigned: dict[tuple[object, str], Any] = {}
+        seen: dict[Any, int] = {}
+        for one, result in zip(needed, results, strict=True):
+            column = one.change.mapped.__mapper__.columns[one.name]
+            index = seen[column] = seen.get(column, -1) + 1
+            assigned[one.row, one.name] = self.dialect.assigned(column, result.rows[0][0], index)
+        return assigned
+
+    @staticmethod
+    def rows(changes: Sequence[Change], assigned: Assigned) -> tuple[Row, ...]:
+        """Return the changes with what was assigned in its places."""
+        made = []
+        for change in changes:
+            values = {
+                n: assigned[v.row, v.column] if isinstance(v, Placeholder) else v for n, v in change.values.items()
+            }
+            row = _made(change)
+            if row is not None:
+                values.update({name: value for (found, name), value in assigned.items() if found is row})
+            key = change.key_values
+            made.append(
+                Row(change, values, tuple(values[n] for n in table_of(change.mapped).key) if key is None else key)
+            )
+        return tuple(made)
+
+    def statements(self, rows: Sequence[Row]) -> list[Statement]:
+        """Return, for each row, what reads its image and what changes it; then what reads the images that are left."""
+        made, after = [], []
+        for row in rows:
+            change = row.change
+            image = self.dialect.image(change.mapped.__table__)
+            key = {f"k{index}": value for index, value in enumerate(row.key)}
+            if change.verb != "insert":
+                made.append(image.statement("before", key, step=change.last.key))
+            values = {f"v_{name}": value for name, value in row.values.items()}
+            made.append(self._operation(row).statement(change.verb, {**key, **values}, step=change.last.key))
+            if change.verb != "delete":
+                after.append(image.statement("after", key, step=change.last.key))
+        return made + after
+
+    def _operation(self, row: Row) -> Compiled:
+        names = tuple(sorted(row.values))
+        key = (row.change.verb, row.change.mapped, names)
+        if key not in self._compiled:
+            self._compiled[key] = compiled(_clause(row.change.verb, row.change.mapped, names), self.dialect.sql)
+            bounded(self._compiled)
+        return self._compiled[key]
+
+    def images(self, rows: Sequence[Row], statements: Sequence[Statement], results: Sequence[Result]) -> Images:
+        """Return each row's image before and after.
+
+        Raises:
+            Broken: When a change did not meet its one row.
+        """
+        before: dict[str | None, str | None] = {}
+        after: dict[str | None, str | None] = {}
+        tables = {row.change.last.key: row.change.mapped.__table__ for row in rows}
+        for statement, result in zip(statements, results, strict=True):
+            assert statement.step is not None
+            table = tables[statement.step]
+            if statement.name in ("before", "after"):
+                held = before if statement.name == "before" else after
+                held[statement.step] = self.dialect.image_text(table, result)
+            elif result.count != 1:
+                raise Broken(
+                    "row-count",
+                    statement.step,
+                    f"{statement.step}: the {statement.name} met {result.count} rows of {table.name}, "
+                    "not one: there is no such row, or a trigger swallowed it",
+                )
+        return [(before.get(row.change.last.key), after.get(row.change.last.key)) for row in rows]
+
+
+def _made(change: Change) -> object:
+    """Return what stands for the row of an insert while its key is open."""
+    step = change.steps[0].step
+    return step.row if change.verb == "insert" and isinstance(step, Insert) else None
+
+
+def _clause(verb: str, mapped: Any, names: tuple[str, ...]) -> Any:
+    table, columns = mapped.__table__, mapped.__mapper__.columns
+    bare = light(table)
+    values = {bare.c[columns[name].name]: bindparam(f"v_{name}", type_=columns[name].type) for name in names}
+    here = [bare.c[c.name] == bindparam(f"k{index}", type_=c.type) for index, c in enumerate(table.primary_key.columns)]
+    if verb == "insert":
+        return insert(bare).values(values)
+    return update(bare).where(*here).values(values) if verb == "update" else delete(bare).where(*here)
