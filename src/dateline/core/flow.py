@@ -7,7 +7,7 @@ pure, so deciding again after a conflict is free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -51,7 +51,8 @@ class _Tries:
     look: bool = False
     alone: bool = False
     broken: tuple[str, Any] | None = None
-    proof: Any = field(default=None)
+    proof: Any = None
+    root: UUID | None = None
 
 
 def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed | Preview]:
@@ -99,8 +100,10 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
 
 
 def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) -> Flow[Committed | Preview]:
+    if request.cause is not None and tries.root is None:
+        tries.root = yield from store.root(request.tenant, request.cause)
     try:
-        event, cascade = _resolved(request, versions)
+        event, cascade = _resolved(request, versions, tries.root)
     except Refused as refusal:
         yield from _refuse(request, versions, store, refusal)
         raise
@@ -141,10 +144,13 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     )
 
 
-def _resolved(request: Request, versions: Versions) -> tuple[Event, Cascade]:
+def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[Event, Cascade]:
     """Return the event with its meta, and what decides it."""
     event = request.event
     expects = request.expects
+    needs = event.__requires__
+    if needs is not None and needs not in request.actor.rights:
+        raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {event.__kind__} requires", right=needs)
     if isinstance(expects, Preview):
         if (expects.event.__kind__, expects.event) != (
             event.__kind__,
@@ -159,9 +165,6 @@ def _resolved(request: Request, versions: Versions) -> tuple[Event, Cascade]:
             )
         event = event.with_meta(expects.event.meta)
         return event, versions.for_event(event, expects.version)
-    needs = event.__requires__
-    if needs is not None and needs not in request.actor.rights:
-        raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {event.__kind__} requires", right=needs)
     late = request.at is not None or request.version == "as-of-occurred"
     if late and BACKDATE not in request.actor.rights:
         raise Denied(
@@ -172,10 +175,10 @@ def _resolved(request: Request, versions: Versions) -> tuple[Event, Cascade]:
         raise Denied("back-dating needs a reason: pass reason=", right=BACKDATE)
     version = versions.choose(request.version, request.now, occurred=request.at)
     cascade = versions.for_event(event, version.date)
-    return event.with_meta(_meta(request, version.date, late)), cascade
+    return event.with_meta(_meta(request, version.date, late, root)), cascade
 
 
-def _meta(request: Request, version: date | None, late: bool = False) -> Meta:
+def _meta(request: Request, version: date | None, late: bool = False, root: UUID | None = None) -> Meta:
     return Meta(
         id=request.id,
         at=request.at or request.now,
@@ -184,6 +187,7 @@ def _meta(request: Request, version: date | None, late: bool = False) -> Meta:
         version=version,
         reason=request.reason,
         cause=request.cause,
+        root=root,
         late=late,
         origin=request.origin,
     )
@@ -191,7 +195,7 @@ def _meta(request: Request, version: date | None, late: bool = False) -> Meta:
 
 def _again(id: UUID, request: Request, versions: Versions, store: Store) -> Flow[Committed]:
     """Return, or raise, the answer that this request got before."""
-    entry = yield from store.entry(request.tenant, id, versions)
+    entry = yield from store.entry(request.tenant, id, versions, joined=request.joined)
     if entry is None:
         raise Conflict("the request key is being claimed by another writer")
     refusal = entry.refusal
@@ -304,7 +308,7 @@ def _draft(
     sealer = Sealer(request.seed, subjects[0] if subjects else "")
     asked = store.asked(cascade, event) if seen.values else ()
     snapshot = {
-        one.path: {**asked[index], "rows": sealer.plain(list(values), f"/snapshot/{one.path}/rows")}
+        one.place: {**asked[index], "rows": sealer.plain(list(values), f"/snapshot/{one.place}/rows")}
         for index, (one, values) in enumerate(zip(cascade.fields, seen.values, strict=bool(seen.values)))
     }
     outcome = "committed" if refusal is None else refusal.outcome

@@ -189,8 +189,12 @@ class Store(Protocol):
         """Write all of the draft or nothing; with a proof, only where it still holds."""
         ...
 
-    def entry(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]:
+    def entry(self, tenant: str, id: UUID, versions: Versions, *, joined: bool) -> Flow[Entry | None]:
         """Read one recorded event by its id."""
+        ...
+
+    def root(self, tenant: str, cause: UUID) -> Flow[UUID]:
+        """Return the first of the line of events that a cause stands in."""
         ...
 
     def queue(self) -> Flow[None]:

@@ -108,6 +108,11 @@ class Field:
         return f"{self.snapshot.__qualname__}.{self.name}"
 
     @property
+    def place(self) -> str:
+        """Snapshot and field with the folder of its date, as the record names them: two dates may use one name."""
+        return ".".join((*self.snapshot.__module__.split(".")[-2:], self.path))
+
+    @property
     def many(self) -> bool:
         """Whether it holds any number of rows."""
         return self.most is None

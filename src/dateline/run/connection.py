@@ -61,7 +61,7 @@ def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart]
             else:
                 apart(wanted)
                 answer = None
-        except Exception as error:  # noqa: BLE001 - whatever it is, the flow decides what it means
+        except BaseException as error:  # noqa: BLE001 - an interrupt too: the flow may hold a turn that others wait for
             step, answer = flow.throw, error
 
 
@@ -84,7 +84,7 @@ async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart:
             else:
                 await apart(wanted)
                 answer = None
-        except Exception as error:  # noqa: BLE001 - whatever it is, the flow decides what it means
+        except BaseException as error:  # noqa: BLE001 - an interrupt too: the flow may hold a turn that others wait for
             step, answer = flow.throw, error
 
 

@@ -165,10 +165,10 @@ class Path:
         until = self.clock() + patience
         tries = 0
         while True:
-            look = self.store.trail.one if isinstance(of, UUID) else self.store.trail.keyed
-            entry = yield from look(tenant, of, self.versions)  # type: ignore[arg-type]  # each takes what was asked for
-            if entry is not None or self.clock() >= until:
-                return entry
+            asked = Filters(tenant=tenant, limit=1, **({"id": of} if isinstance(of, UUID) else {"key": of}))
+            page = yield from self.store.trail.page(asked, self.versions)
+            if page.entries or self.clock() >= until:
+                return page.entries[0] if page.entries else None
             tries += 1
             yield Pause(min(tries, 6))
 

@@ -17,7 +17,8 @@ from dateline.core.model import faults
 from dateline.core.version import Versions
 from dateline.errors import DatelineError, Unreachable
 from dateline.run.fault import DRIVER
-from dateline.run.runner import Asked, Runner
+from dateline.run.path import Asked
+from dateline.run.runner import Runner
 from dateline.run.settings import Settings
 from dateline.sql.verify import Verification
 

@@ -50,9 +50,10 @@ class Compiled:
     sql: str
     sources: tuple[tuple[str, Callable[[Event], Any] | None, Any, Callable[[Any], Any] | None], ...]
 
-    def given(self, event: Event) -> list[Any]:
-        """Return what the event brings, before it is turned into the driver's values."""
-        return [get(event) for _, get, _, _ in self.sources if get is not None]
+    @property
+    def given(self) -> list[tuple[str, Callable[[Event], Any]]]:
+        """The parameters that the event brings: where in it, and what takes them out."""
+        return [(name, get) for name, get, _, _ in self.sources if get is not None]
 
     def bind(self, values: Mapping[str, Any], event: Event | None = None) -> list[Any]:
         """Return the parameters in order."""
@@ -77,7 +78,7 @@ def compiled(clause: ClauseElement, dialect: Dialect) -> Compiled:
         bind: BindParameter[Any] = made.binds[name]
         get = getter(bind) if isinstance(bind, Given) else None
         process = bind.type.dialect_impl(dialect).bind_processor(dialect)
-        sources.append((name, get, bind.effective_value, process))
+        sources.append((bind.whence if isinstance(bind, Given) else name, get, bind.effective_value, process))
     return Compiled(str(made), tuple(sources))
 
 

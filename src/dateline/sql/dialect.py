@@ -15,6 +15,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from dateline.core.canon import canonical, digest, plain
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
+from dateline.core.model import personal_fields
 from dateline.core.outcome import Values
 from dateline.core.query import Rows
 from dateline.core.request import Claim
@@ -40,7 +41,10 @@ class Question:
 
     def asked(self, event: Event) -> dict[str, Any]:
         """Return what the record keeps of the query."""
-        return {"query": self.digest, "given": [plain(value) for value in self.normal.given(event)]}
+        personal = personal_fields(type(event))
+        # A personal value stands, sealed, in the input; a second time here it could not be erased.
+        given = {path: plain(get(event)) for path, get in self.normal.given if path.partition(".")[0] not in personal}
+        return {"query": self.digest, "given": given}
 
 
 class Reading(ABC):
@@ -63,6 +67,7 @@ class Dialect(ABC):
         sql: SQLAlchemy's dialect, with the parameter style that the driver takes.
         begin: What opens a transaction that writes what a decision brought.
         begin_unguarded: What opens one that only adds to the trail; it has read nothing that others could change.
+        begin_reading: What opens a transaction that only looks at the trail, and must neither fail nor make writers fail.
         sequenced: Whether positions need a sequencer; where there is one writer at a time, `seq` is the position.
     """
 
@@ -70,6 +75,7 @@ class Dialect(ABC):
     sql: SqlDialect
     begin: str
     begin_unguarded: str
+    begin_reading: str
     sequenced: bool
 
     def __init__(self) -> None:
@@ -168,6 +174,6 @@ _NEUTRAL = DefaultDialect(paramstyle="qmark")
 def question(one: Field) -> Question:
     """Return a field's query in its neutral form."""
     normal = compiled(select_of(one, lambda column: column), _NEUTRAL)
-    paths = [name for name, get, _, _ in normal.sources if get is not None]
+    paths = [path for path, _ in normal.given]
     constants = [repr(constant) for _, get, constant, _ in normal.sources if get is None]
     return Question(normal, digest(canonical([normal.sql, paths, constants]))[:16])

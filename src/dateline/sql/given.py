@@ -24,6 +24,11 @@ class Given(BindParameter[Any]):
         self.path = path
         self.plus = plus
 
+    @property
+    def whence(self) -> str:
+        """The path, and what is added to it."""
+        return self.path if self.plus is None else f"{self.path} {self.plus.total_seconds():+g}s"
+
 
 def given(path: str, *, plus: timedelta | None = None) -> Any:
     """Stand for a value of the event in a snapshot's criteria.

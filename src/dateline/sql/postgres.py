@@ -72,6 +72,7 @@ class Postgres(Dialect):
     name = "postgresql"
     begin = "BEGIN ISOLATION LEVEL SERIALIZABLE"
     begin_unguarded = "BEGIN ISOLATION LEVEL READ COMMITTED"
+    begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     sequenced = True
 
     def __init__(self) -> None:

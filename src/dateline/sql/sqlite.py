@@ -46,6 +46,7 @@ class Sqlite(Dialect):
     name = "sqlite"
     begin = "BEGIN IMMEDIATE"
     begin_unguarded = "BEGIN IMMEDIATE"
+    begin_reading = "BEGIN"
     sequenced = False
 
     def __init__(self) -> None:

@@ -44,3 +44,10 @@ class Batch:
     statements: tuple[Statement, ...]
     opens: bool = False
     ends: bool = False
+
+    @classmethod
+    def between(cls, begin: str, *statements: Statement) -> Batch:
+        """Return a batch that is a transaction of its own; the first and the last result are not the statements'."""
+        return cls(
+            (Statement(begin, name="begin"), *statements, Statement("COMMIT", name="end")), opens=True, ends=True
+        )

@@ -6,18 +6,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import bindparam, func, select
+
 from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.request import Broken, Draft, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict
-from dateline.sql.compiled import bounded
+from dateline.sql import tables
+from dateline.sql.compiled import bounded, compiled
 from dateline.sql.dialect import Dialect, Question, Reading, question
 from dateline.sql.perform import Assigned, Performer
 from dateline.sql.record import Recorder
 from dateline.sql.statement import Batch, Result, Statement
-from dateline.sql.trail import Trail
+from dateline.sql.trail import Filters, Trail
 from dateline.sql.types import Instant
 
 __all__ = ["SqlStore"]
@@ -37,6 +40,9 @@ class SqlStore:
         self.trail = Trail(dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
+        e = tables.event.c
+        root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
+        self._root = compiled(root, dialect.sql)
         self._readings: dict[tuple[int, bool, bool], tuple[Cascade, Reading]] = {}
         self._questions: dict[int, tuple[Cascade, tuple[Question, ...]]] = {}
 
@@ -65,14 +71,21 @@ class SqlStore:
         if not statements:
             return Seen((), ())
         if len(statements) > 1 and not request.joined:
-            results = (yield Batch((Statement("BEGIN"), *statements, Statement("COMMIT")), opens=True, ends=True))[1:-1]
+            results = (yield Batch.between("BEGIN", *statements))[1:-1]
         else:
             results = yield Batch(statements)
         return Seen(*reading.answer(results))
 
-    def entry(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]:
+    def entry(self, tenant: str, id: UUID, versions: Versions, *, joined: bool) -> Flow[Entry | None]:
         """As `Store.entry`."""
-        return self.trail.one(tenant, id, versions)
+        page = yield from self.trail.page(Filters(tenant=tenant, id=id, limit=1), versions, joined=joined)
+        return page.entries[0] if page.entries else None
+
+    def root(self, tenant: str, cause: UUID) -> Flow[UUID]:
+        """As `Store.root`."""
+        results = yield Batch((self._root.statement("root", {"tenant": tenant, "id": cause}),))
+        found = results[0].rows
+        return UUID(str(found[0][0])) if found else cause
 
     def queue(self) -> Flow[None]:
         """As `Store.queue`."""

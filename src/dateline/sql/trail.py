@@ -67,18 +67,12 @@ class Trail:
         self.dialect = dialect
         self._compiled: dict[Any, tuple[Compiled, ...]] = {}
 
-    def one(self, tenant: str, id: UUID, versions: Versions) -> Flow[Entry | None]:
-        """Read one event by its id."""
-        page = yield from self.page(Filters(tenant=tenant, id=id, limit=1), versions)
-        return page.entries[0] if page.entries else None
+    def page(self, filters: Filters, versions: Versions, *, joined: bool = False) -> Flow[Page]:
+        """Read one page of entries, in one round trip.
 
-    def keyed(self, tenant: str, key: str, versions: Versions) -> Flow[Entry | None]:
-        """Read the event that has a request key."""
-        page = yield from self.page(Filters(tenant=tenant, key=key, limit=1), versions)
-        return page.entries[0] if page.entries else None
-
-    def page(self, filters: Filters, versions: Versions) -> Flow[Page]:
-        """Read one page of entries, in one round trip."""
+        Args:
+            joined: Inside a transaction that is not ours; then what it sees is what is read.
+        """
         values = {name: getattr(filters, name) for name in Filters.__dataclass_fields__} | {"limit": filters.limit + 1}
         asked = tuple(
             name for name, value in values.items() if value is not None and name not in ("newest_first", "limit")
@@ -86,7 +80,11 @@ class Trail:
         shape = (asked, filters.newest_first)
         if shape not in self._compiled:
             self._compiled[shape] = self._statements(asked, newest_first=filters.newest_first)
-        results = yield Batch(tuple(one.statement("trail", values) for one in self._compiled[shape]))
+        statements = tuple(one.statement("trail", values) for one in self._compiled[shape])
+        if joined:
+            results = yield Batch(statements)
+        else:
+            results = (yield Batch.between(self.dialect.begin_reading, *statements))[1:-1]
         events, *parts = (self._rows(table, result) for table, result in zip(_PARTS, results, strict=True))
         entries = _entries(events[: filters.limit], *parts, versions=versions, sequenced=self.dialect.sequenced)
         more = len(events) > filters.limit

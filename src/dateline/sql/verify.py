@@ -54,8 +54,11 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
     faults: list[tuple[int, str]] = []
     while True:
         bound = {"after": after, "page": PAGE, "tenant": tenant}
-        results: list[Result] = yield Batch(tuple(statement.statement("verify", bound) for statement in statements))
-        rows, operations, effects, personal = (result.rows for result in results)
+        batch = Batch.between(
+            dialect.begin_reading, *(statement.statement("verify", bound) for statement in statements)
+        )
+        results: list[Result] = yield batch
+        rows, operations, effects, personal = (result.rows for result in results[1:-1])
         kept: dict[int, dict[str, Sealed]] = defaultdict(dict)
         for seq, path, subject, salt, value in personal:
             kept[seq][path] = Sealed(path, subject, salt, value)
