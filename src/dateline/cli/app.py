@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Annotated
@@ -59,7 +60,10 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that s
 
 def _shown(version: bool) -> None:
     if version:
-        print(f"dateline {installed('dateline')}")
+        try:
+            print(f"dateline {installed('dateline')}")
+        except PackageNotFoundError:
+            print("dateline, from its source tree")
         raise typer.Exit
 
 
@@ -108,9 +112,7 @@ def verify(
     else:
         for seq, fault in found.faults:
             print(f"event {seq}: {fault}")
-        told = (
-            f"{_count(found.events, 'event')}, {_count(found.values, 'personal value')}, {found.erased} of them erased"
-        )
+        told = f"{_count(found.events, 'event')}, {_count(found.values, 'personal value')} and {found.erased} erased"
         print(f"{told}: " + ("every digest is right." if found.ok else f"{_count(len(found.faults), 'fault')}."))
     raise typer.Exit(0 if found.ok else 1)
 
@@ -126,7 +128,7 @@ def trail(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The application's versions, such as shop.versions: says what each kind is about, and marks events that no version can read.",
+            help="The application's versions, such as shop.versions: tells what each kind is about, and which events they cannot read.",
         ),
     ] = None,
     subject: Annotated[
@@ -184,12 +186,19 @@ def trail(
         for entry in page:
             print(text(document(entry, entry if unmask else masked(entry))))
         return
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     show(console, page, unmask=unmask, typed=versions is not None)
     if not page.entries:
         console.print(
             "No such events." if tenant else "No such events. Where tenants are kept apart, name one: --tenant."
         )
+
+
+class _Console(Console):
+    """A terminal, or a pipe whose reader may leave early: then there is no more to do, which is not a finding."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _loaded(name: str | None) -> Versions | None:

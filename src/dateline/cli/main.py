@@ -22,9 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _ran(arguments: Sequence[str]) -> int:
     try:
-        import typer
+        # Here, so that a plain install, which lacks these, says what it lacks.
+        import typer  # noqa: PLC0415
 
-        from dateline.cli.app import app
+        from dateline.cli.app import app  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "typer"):
             raise

@@ -23,6 +23,8 @@ MARGIN = 21
 LEAST = 30
 """Characters of content on a line, however narrow the terminal."""
 
+_BETWEEN = Text.assemble((" · ", "dim"))
+
 
 def show(console: Console, page: Page, *, unmask: bool, typed: bool) -> None:
     """Print a page.
@@ -40,10 +42,10 @@ def show(console: Console, page: Page, *, unmask: bool, typed: bool) -> None:
         console.print(_heading(entry), soft_wrap=True)
         width = max(console.width - MARGIN, LEAST)
         for label, content in _lines(entry, unmask=unmask, typed=typed, width=width):
-            for line in content.wrap(console, width):
+            for index, line in enumerate(content.wrap(console, width)):
                 line.rstrip()
-                console.print(Text.assemble(" " * 11, (f"{label:<9} ", "cyan"), line), soft_wrap=True)
-                label = ""
+                beside = f"{label if index == 0 else '':<9} "
+                console.print(Text.assemble(" " * 11, (beside, "cyan"), line), soft_wrap=True)
         console.print()
     if page.next is not None:
         console.print(Text(f"There are more: --after {page.next}", style="dim"))
@@ -68,7 +70,7 @@ def _lines(entry: Entry, *, unmask: bool, typed: bool, width: int) -> Iterator[t
     yield "actor", _actor(entry)
     if entry.reason is not None:
         facts = entry.reason.facts()
-        yield "because", Text(" · ").join([Text(_plain(facts.pop("text"))), *_named(facts.items())])
+        yield "because", _BETWEEN.join([Text(_plain(facts.pop("text"))), *_named(facts.items())])
     if entry.subjects:
         yield "about", Text(_plain(", ".join(entry.subjects)))
     if entry.meta.late:
@@ -140,14 +142,14 @@ def _fields(values: Mapping[str, Any], width: int) -> Text:
 def _under(heading: Text, parts: Iterable[Text], width: int) -> Text:
     """Return parts on the heading's line where there is room for all, else each on its own line beneath it."""
     parts = list(parts)
-    line = Text("  ").join([heading, Text(" · ", style="dim").join(parts)])
+    line = Text("  ").join([heading, _BETWEEN.join(parts)])
     if not parts or line.cell_len <= width:
         return line if parts else heading
     return Text("\n  ").join([heading, *parts])
 
 
 def _joined(parts: list[Text], width: int) -> Text:
-    line = Text(" · ", style="dim").join(parts)
+    line = _BETWEEN.join(parts)
     return line if line.cell_len <= width else Text("\n").join(parts)
 
 

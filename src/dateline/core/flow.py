@@ -30,6 +30,7 @@ from dateline.errors import (
     KeyReused,
     Malformed,
     NotFound,
+    NotStorable,
     PreviewExpired,
     Refused,
     Rejected,
@@ -75,10 +76,13 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                 seen = (broken.constraint, tries.proof)
                 if request.joined or request.ending is Ending.REHEARSE or tries.broken == seen:
                     # Twice on the same snapshot: it is the decision that breaks the constraint, not another writer.
-                    refusal = ConstraintRefused(broken.constraint, broken.step, broken.detail)
-                    yield from _refuse(request, versions, store, refusal)
-                    raise refusal from None
+                    refused = ConstraintRefused(broken.constraint, broken.step, broken.detail)
+                    yield from _refuse(request, versions, store, refused)
+                    raise refused from None
                 tries.broken = seen
+            except NotStorable as refusal:
+                yield from _refused_by_database(request, versions, store, refusal)
+                raise
             except Lost:
                 if request.joined:
                     raise
@@ -342,6 +346,14 @@ def _draft(
         sealer=sealer,
         claim=claim,
     )
+
+
+def _refused_by_database(request: Request, versions: Versions, store: Store, refusal: NotStorable) -> Flow[None]:
+    """Record what the database could not hold, unless it cannot hold the record of it either."""
+    try:
+        yield from _refuse(request, versions, store, refusal)
+    except NotStorable:
+        return
 
 
 def _refuse(

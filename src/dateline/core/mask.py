@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ def masked(entry: Entry) -> Entry:
     )
 
 
-def _operation(one: Written, hidden: Set[str]) -> Written:
+def _operation(one: Written, hidden: AbstractSet[str]) -> Written:
     root = f"/operations/{one.ordinal}"
     return replace(
         one,
@@ -43,7 +43,7 @@ def _operation(one: Written, hidden: Set[str]) -> Written:
     )
 
 
-def _hidden(part: Any, path: str, hidden: Set[str]) -> Any:
+def _hidden(part: Any, path: str, hidden: AbstractSet[str]) -> Any:
     if path in hidden:
         return MASK
     if isinstance(part, dict):

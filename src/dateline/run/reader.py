@@ -51,8 +51,8 @@ class Reader:
         try:
             # One date on which nothing was decided: no kind is known, so every event comes untyped.
             self._runner = Runner(database, versions=versions or Versions.of({"1970-01-01": ()}), settings=settings)
-        except ValueError as error:
-            raise DatelineError(f"that is no database URL ({error})") from None
+        except ValueError:
+            raise DatelineError("that is no database URL: its port is no number") from None
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.request import Broken, Draft, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
-from dateline.errors import Conflict
+from dateline.errors import Conflict, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import bounded, compiled
 from dateline.sql.dialect import Dialect, Question, Reading, question
@@ -158,7 +158,7 @@ class SqlStore:
         try:
             results: list[Result] = yield batch
             return results
-        except Broken:
+        except (Broken, NotStorable):
             if joined:
                 yield Batch((undo,))
             raise
