@@ -20,7 +20,7 @@ from dateline.errors import BadVersion
 from dateline.run.loading import load
 from dateline.run.reader import Reader
 
-__all__ = ["app"]
+__all__ = ["Left", "app"]
 
 app = typer.Typer(
     name="dateline",
@@ -111,7 +111,7 @@ def verify(
         )
     else:
         for seq, fault in found.faults:
-            print(f"event {seq}: {fault}")
+            _write(f"event {seq}: {fault}")
         told = f"{_count(found.events, 'event')}, {_count(found.values, 'personal value')} and {found.erased} erased"
         print(f"{told}: " + ("every digest is right." if found.ok else f"{_count(len(found.faults), 'fault')}."))
     raise typer.Exit(0 if found.ok else 1)
@@ -184,7 +184,7 @@ def trail(
         )
     if json:
         for entry in page:
-            print(text(document(entry, entry if unmask else masked(entry))))
+            _write(text(document(entry, entry if unmask else masked(entry))))
         return
     console = _Console(highlight=False)
     show(console, page, unmask=unmask, typed=versions is not None)
@@ -194,11 +194,20 @@ def trail(
         )
 
 
-class _Console(Console):
-    """A terminal, or a pipe whose reader may leave early: then there is no more to do, which is not a finding."""
+class Left(Exception):
+    """Whoever reads our output has read enough. Not a BrokenPipeError: Typer would end with 1, which stands for findings."""
 
+
+class _Console(Console):
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+        raise Left
+
+
+def _write(line: str) -> None:
+    try:
+        print(line)
+    except BrokenPipeError:
+        raise Left from None
 
 
 def _loaded(name: str | None) -> Versions | None:

@@ -25,7 +25,7 @@ def _ran(arguments: Sequence[str]) -> int:
         # Here, so that a plain install, which lacks these, says what it lacks.
         import typer  # noqa: PLC0415
 
-        from dateline.cli.app import app  # noqa: PLC0415
+        from dateline.cli.app import Left, app  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "typer"):
             raise
@@ -40,8 +40,8 @@ def _ran(arguments: Sequence[str]) -> int:
         return _failed(command, f"{told[:1].lower()}{told[1:]}; see {command} --help") if told else 2
     except DatelineError as error:
         return _failed("dateline", str(error))
-    except BrokenPipeError:
-        # Whoever read us has read enough. Python flushes once more when it exits, and would complain.
+    except (Left, BrokenPipeError):
+        # Python flushes once more when it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

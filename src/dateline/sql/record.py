@@ -13,6 +13,7 @@ from sqlalchemy import column as sql_column
 from dateline.core.canon import canonical, plain
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
+from dateline.core.personal import Sealed
 from dateline.core.request import Draft
 from dateline.core.version import Versions
 from dateline.sql import tables
@@ -34,85 +35,78 @@ class Recorder:
     """Makes the statements that write the trail, compiled once."""
 
     def __init__(self, dialect: Dialect, versions: Versions) -> None:
-        self._inserts = _inserts(dialect)
+        self._inserts = inserts(dialect)
         self._rows = RowSealer(versions)
 
     def claim(self, draft: Draft) -> tuple[Statement, ...]:
         """Return what takes the request key; it gives no row where another has it."""
-        if draft.claim is None:
-            return ()
-        scope, key, salt, request = draft.claim
-        values = {"tenant": draft.meta.tenant, "scope": scope, "key": key, "event": draft.meta.id, "salt": salt}
-        return (self._inserts["claim"].statement("claim", {**values, "request": request}),)
+        return () if draft.claim is None else (self._inserts["claim"].statement("claim", claim_facts(draft)),)
 
     def statements(
         self, draft: Draft, rows: Sequence[Row], images: Images, assigned: Assigned
     ) -> tuple[tuple[Wrote, ...], tuple[Performed, ...], list[Statement]]:
         """Return what was done, and the statements that record it: the event first, since the others take its number."""
         owner = {"tenant": draft.meta.tenant}
-        wrote, made = self._operations(draft, rows, images, owner)
-        performed, effects = self._effects(draft, assigned, owner)
-        made += effects
-        made += [self._inserts["subject"].statement("subject", {**owner, "subject": one}) for one in draft.subjects]
+        performed = self.performed(draft, assigned)
+        made: list[tuple[str, Mapping[str, Any]]] = [("event", self.event(draft))]
+        made += [("operation", facts) for facts in self.operations(draft, rows, images)]
+        for one, payload in performed:
+            facts = effect_facts(one, payload)
+            made += [("effect", facts), ("delivery", facts)]
+        made += [("subject", {"subject": subject}) for subject in draft.subjects]
         # Last of all: sealing operations and effects has added to what is kept beside the body.
-        for one in draft.sealer.sealed:
-            values = {"path": one.path, "subject": one.subject, "salt": one.salt, "value": one.value}
-            made.append(self._inserts["personal"].statement("personal", {**owner, **values}))
-        if "pending" in self._inserts:
-            made.append(self._inserts["pending"].statement("pending", owner))
-        return wrote, performed, [self._event(draft), *made]
+        made += [("personal", personal_facts(sealed)) for sealed in draft.sealer.sealed]
+        made += [("pending", {})] if "pending" in self._inserts else []
+        statements = [
+            self._inserts[name].statement(name, {**owner, **facts}, step=facts.get("step")) for name, facts in made
+        ]
+        return wrote(rows), tuple(one for one, _ in performed), statements
 
-    def _operations(
-        self, draft: Draft, rows: Sequence[Row], images: Images, owner: Mapping[str, Any]
-    ) -> tuple[tuple[Wrote, ...], list[Statement]]:
-        wrote, made = [], []
+    def operations(self, draft: Draft, rows: Sequence[Row], images: Images) -> list[dict[str, Any]]:
+        """Return the operations' columns."""
+        made = []
         for row, (before, after) in zip(rows, images, strict=True):
             change, last = row.change, row.change.last
-            facts: dict[str, Any] = {
-                "ordinal": change.ordinal,
-                "step": last.key,
-                "verb": change.verb,
-                "row_key": row.row_key,
-                "handler": last.handler,
-                "date": last.date,
-            }
-            wrote.append(Wrote(table=change.table, **facts))
             merged = [[p.key, p.handler, p.date] for p in change.steps] if len(change.steps) > 1 else None
-            values = {
-                **owner,
-                **facts,
-                **self._rows.sealed(draft.sealer, change, row.values, before, after),
-                "table_name": change.table,
-                "merged": merged and canonical(merged).decode(),
-            }
-            made.append(self._inserts["operation"].statement("operation", values, step=last.key))
-        return tuple(wrote), made
+            made.append(
+                {
+                    "ordinal": change.ordinal,
+                    "step": last.key,
+                    "verb": change.verb,
+                    "table_name": change.table,
+                    "row_key": row.row_key,
+                    **self._rows.sealed(draft.sealer, change, row.values, before, after),
+                    "handler": last.handler,
+                    "date": last.date,
+                    "merged": merged and canonical(merged).decode(),
+                }
+            )
+        return made
 
-    def _effects(
-        self, draft: Draft, assigned: Assigned, owner: Mapping[str, Any]
-    ) -> tuple[tuple[Performed, ...], list[Statement]]:
-        performed, made = [], []
+    @staticmethod
+    def performed(draft: Draft, assigned: Assigned) -> list[tuple[Performed, str]]:
+        """Return the effects as they are told, each with the payload that is recorded."""
+        made = []
         for ordinal, planned, effect in draft.plan.effects():
             waiting = {n: assigned[v.row, v.column] for n, v in effect.__dict__.items() if isinstance(v, Placeholder)}
             found = effect.model_copy(update=waiting) if waiting else effect
-            facts: dict[str, Any] = {
-                "ordinal": ordinal,
-                "step": planned.key,
-                "kind": effect.__kind__,
-                "handler": planned.handler,
-                "date": planned.date,
-            }
-            one = Performed(id=effect_id(draft.meta.id, planned.key), payload=plain(found), **facts)
-            performed.append(one)
-            payload = canonical(draft.sealer.plain(found, f"/effects/{ordinal}")).decode()
-            values = {**owner, **facts, "effect": one.id, "payload": payload}
-            made.append(self._inserts["effect"].statement("effect", values, step=one.step))
-            made.append(self._inserts["delivery"].statement("delivery", {**values, "state": "due"}, step=one.step))
-        return tuple(performed), made
+            one = Performed(
+                id=effect_id(draft.meta.id, planned.key),
+                ordinal=ordinal,
+                step=planned.key,
+                kind=effect.__kind__,
+                payload=plain(found),
+                handler=planned.handler,
+                date=planned.date,
+            )
+            made.append((one, canonical(draft.sealer.plain(found, f"/effects/{ordinal}")).decode()))
+        return made
 
-    def _event(self, draft: Draft) -> Statement:
+    @staticmethod
+    def event(draft: Draft) -> dict[str, Any]:
+        """Return the event's columns."""
         meta = draft.meta
-        values = {
+        return {
             "tenant": meta.tenant,
             "id": meta.id,
             "kind": draft.event.__kind__,
@@ -128,10 +122,49 @@ class Recorder:
             "body": draft.body.decode(),
             "sha256": draft.sha256,
         }
-        return self._inserts["event"].statement("event", values)
+
+    def personal(self, mapped: Any) -> bool:
+        """Tell whether a table has personal columns, which leave a row's image before it is recorded."""
+        return bool(self._rows.personal(mapped))
 
 
-def _inserts(dialect: Dialect) -> dict[str, Compiled]:
+def wrote(rows: Sequence[Row]) -> tuple[Wrote, ...]:
+    """Return the operations as they are told."""
+    return tuple(
+        Wrote(
+            ordinal=row.change.ordinal,
+            step=row.change.last.key,
+            verb=row.change.verb,
+            table=row.change.table,
+            row_key=row.row_key,
+            handler=row.change.last.handler,
+            date=row.change.last.date,
+        )
+        for row in rows
+    )
+
+
+def claim_facts(draft: Draft) -> dict[str, Any]:
+    """Return the columns of a request key's claim."""
+    if draft.claim is None:
+        return {}
+    scope, key, salt, request = draft.claim
+    owner = {"tenant": draft.meta.tenant, "event": draft.meta.id}
+    return {**owner, "scope": scope, "key": key, "salt": salt, "request": request}
+
+
+def effect_facts(one: Performed, payload: str) -> dict[str, Any]:
+    """Return the columns of an effect, and of its delivery, which is due at once."""
+    facts = {"effect": one.id, "ordinal": one.ordinal, "step": one.step, "kind": one.kind, "payload": payload}
+    return {**facts, "handler": one.handler, "date": one.date, "state": one.state}
+
+
+def personal_facts(one: Sealed) -> dict[str, Any]:
+    """Return the columns of a personal value."""
+    return {"path": one.path, "subject": one.subject, "salt": one.salt, "value": one.value}
+
+
+def inserts(dialect: Dialect) -> dict[str, Compiled]:
     """Return the statements that record: each takes the event's number by the event's id, so that they go in one trip."""
     number = dialect.number()
 

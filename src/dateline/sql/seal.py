@@ -34,15 +34,19 @@ class RowSealer:
         columns = mapped.__mapper__.columns
         return {columns[name].name: name for name, column in table_of(mapped).columns.items() if column.personal}
 
+    def personal(self, mapped: Any) -> Mapping[str, str]:
+        """Return a table's personal columns, with their names in the mapped class."""
+        if mapped not in self._personal:
+            self._personal[mapped] = self._own(mapped)
+        return self._personal[mapped]
+
     def sealed(
         self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None
     ) -> dict[str, str | None]:
         """Return the columns `declared`, `before` and `after` of an operation."""
         columns = change.mapped.__mapper__.columns
         declared = {columns[name].name: value for name, value in values.items()}
-        personal = self._personal.get(change.mapped)
-        if personal is None:
-            personal = self._personal[change.mapped] = self._own(change.mapped)
+        personal = self.personal(change.mapped)
         if not personal:
             return {"declared": canonical(declared).decode(), "before": before, "after": after}
         root = f"/operations/{change.ordinal}"
