@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 import psycopg
@@ -16,6 +17,7 @@ DRIVER = (psycopg.Error, sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeE
 """All that executing a statement may raise."""
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+_REFUSED = re.compile(r'"dateline (stale|claimed|met) \d+"')
 _GONE = frozenset({"57P01", "57P02", "57P03"})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -42,6 +44,11 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
     step = statement.step if statement is not None else None
     if state in _CONFLICTS:
         return Conflict(f"another writer came first ({state})")
+    if state == "22P02" and (refused := _REFUSED.search(str(error))):
+        # The one-statement commit says no by a cast that fails; see sql/single.py.
+        if refused[1] == "met":
+            return Broken("row-count", step, "a change did not meet its one row")
+        return Conflict("another writer changed what the decision looked at, or has the request key")
     if state.startswith("23"):
         return Broken(error.diag.constraint_name or state, step, error.diag.message_primary or "a constraint is broken")
     if state.startswith("22") or (isinstance(error, psycopg.DataError) and not state):

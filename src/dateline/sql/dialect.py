@@ -137,7 +137,7 @@ class Dialect(ABC):
         return found
 
 
-def key_matches(table: SqlTable) -> list[ColumnElement[bool]]:
+def key_matches(table: Any) -> list[ColumnElement[bool]]:
     """Return the conditions under which a row is the one with the key `k0`, `k1` and so on."""
     return [
         column == bindparam(f"k{index}", type_=column.type) for index, column in enumerate(table.primary_key.columns)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
-from sqlalchemy import ColumnElement, Text, TypeDecorator, bindparam, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, TypeDecorator, and_, bindparam, cast, func, literal_column, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import insert, psycopg
@@ -30,7 +30,7 @@ from dateline.sql.dialect import Dialect, Reading, question, select_of
 from dateline.sql.statement import Result, Statement
 from dateline.sql.types import Instant
 
-__all__ = ["SESSION", "Postgres"]
+__all__ = ["SESSION", "Postgres", "PostgresReading", "row_image"]
 
 SESSION = (
     "SET default_transaction_isolation = 'serializable'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
@@ -80,10 +80,10 @@ class Postgres(Dialect):
         self.sql = _SQL
 
     def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading:
-        return _Reading(self, cascade, keyed=keyed, look=look)
+        return PostgresReading(self, cascade, keyed=keyed, look=look)
 
     def image_columns(self, table: SqlTable) -> list[ColumnElement[Any]]:
-        return [_row(table)]
+        return [row_image(table)]
 
     def image_text(self, table: SqlTable, result: Result) -> str | None:
         return result.rows[0][0] if result.rows else None
@@ -120,14 +120,14 @@ class Postgres(Dialect):
         return (Statement("SELECT pg_advisory_unlock($1)", (QUEUE,), "leave"),)
 
 
-def _row(table: SqlTable) -> ColumnElement[Any]:
+def row_image(table: Any) -> ColumnElement[Any]:
     """Return the whole row as one JSON text, its columns in the canonical order."""
     columns = select(*(image(column).label(column.name) for column in sorted(table.columns, key=lambda c: c.name)))
     inner = columns.correlate(table).subquery("r")
     return cast(select(func.row_to_json(literal_column("r"))).select_from(inner).scalar_subquery(), Text)
 
 
-class _Reading(Reading):
+class PostgresReading(Reading):
     """One SELECT: a JSON text for each query, and the look at claim and id beside them."""
 
     def __init__(self, dialect: Postgres, cascade: Cascade, *, keyed: bool, look: bool) -> None:
@@ -145,6 +145,8 @@ class _Reading(Reading):
                 columns.append(select(func.coalesce(text, "[]")).select_from(rows).scalar_subquery())
             self.places.append((asked[key], _decoder(one)))
         self.asked = len(columns)
+        same = [column == bindparam(f"proof{index}", type_=Text()) for index, column in enumerate(columns)]
+        self.guard = compiled(select(and_(*same).label("ok")), dialect.sql) if same else None
         if keyed:
             c = tables.claim.c
             who = select(func.json_build_array(c.event, func.encode(c.salt, "hex"), c.request)).where(

@@ -42,6 +42,11 @@ class Recorder:
         """Return what takes the request key; it gives no row where another has it."""
         return () if draft.claim is None else (self._inserts["claim"].statement("claim", claim_facts(draft)),)
 
+    @property
+    def claiming(self) -> Compiled:
+        """What takes a request key; it gives no row where another has it."""
+        return self._inserts["claim"]
+
     def statements(
         self, draft: Draft, rows: Sequence[Row], images: Images, assigned: Assigned
     ) -> tuple[tuple[Wrote, ...], tuple[Performed, ...], list[Statement]]:

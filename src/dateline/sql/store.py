@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, select
 from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
+from dateline.core.plan import Change
 from dateline.core.request import Broken, Draft, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict, NotStorable
@@ -18,7 +19,9 @@ from dateline.sql import tables
 from dateline.sql.compiled import bounded, compiled
 from dateline.sql.dialect import Dialect, Question, Reading, question
 from dateline.sql.perform import Assigned, Performer
+from dateline.sql.postgres import Postgres, PostgresReading
 from dateline.sql.record import Recorder
+from dateline.sql.single import Single
 from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.trail import Filters, Trail
 from dateline.sql.types import Instant
@@ -40,6 +43,7 @@ class SqlStore:
         self.trail = Trail(dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
+        self.single = Single(dialect, self.recorder) if isinstance(dialect, Postgres) else None
         e = tables.event.c
         root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
         self._root = compiled(root, dialect.sql)
@@ -105,8 +109,12 @@ class SqlStore:
         The event's number is drawn after the operations have their rows, so that the order of numbers is the order of writes
         for every row.
         """
-        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
         changes = draft.plan.changes()
+        if cascade is not None and ending is Ending.COMMIT and not joined:
+            at_once = yield from self._at_once(draft, cascade, changes, proof)
+            if at_once is not None:
+                return at_once
+        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
         reading = self._reading(cascade, keyed=False, look=False) if cascade is not None else None
         guards = reading.statements(draft.event, {}) if reading is not None else ()
         claim = self.recorder.claim(draft)
@@ -141,6 +149,29 @@ class SqlStore:
         wrote, performed, statements = self.recorder.statements(draft, rows, images, assigned)
         results = yield from self._tried(Batch((*statements, end), ends=not joined), undo, joined)
         seq, recorded_at = results[0].rows[0]
+        return Written(seq, _instant(recorded_at, self.dialect), wrote, performed)
+
+    def _at_once(self, draft: Draft, cascade: Cascade, changes: tuple[Change, ...], proof: Any) -> Flow[Written | None]:
+        """Write in one statement where that means the same; None where it does not, and nothing was written."""
+        if (
+            self.single is None
+            or self.performer.needed(draft.plan, changes)
+            or not (yield from self.single.fits(changes))
+        ):
+            return None
+        reading = self._reading(cascade, keyed=False, look=False)
+        assert isinstance(reading, PostgresReading)
+        kept = list(draft.sealer.sealed)
+        try:
+            rows = self.performer.rows(changes, {})
+            result, wrote, performed = yield from self.single.write(draft, cascade, reading, rows, proof)
+        except Broken as broken:
+            if broken.constraint != "row-count":
+                raise
+            # Only the statements in order can tell which of the changes it was.
+            draft.sealer.sealed[:] = kept
+            return None
+        _, seq, recorded_at = result.rows[0]
         return Written(seq, _instant(recorded_at, self.dialect), wrote, performed)
 
     def _brackets(self, joined: bool, *, guarded: bool) -> tuple[Statement, Statement, Statement]:

@@ -1,0 +1,246 @@
+"""A whole commit as one statement, where PostgreSQL can promise that it means the same as the statements in order.
+
+A statement with CTEs has no order of its own, so what must come first is made an input of what comes after: the changes' count is an
+input of the event's number, and all that is recorded hangs on that number. Where the guard, the claim or a count says no, the
+statement fails, and takes all of it back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Text as SqlText
+from sqlalchemy import TextClause, bindparam, delete, func, insert, literal_column, select, text, update
+
+from dateline.core.canon import canonical
+from dateline.core.cascade import Cascade
+from dateline.core.outcome import Performed, Wrote
+from dateline.core.plan import Change
+from dateline.core.request import Draft, Flow
+from dateline.sql import tables
+from dateline.sql.compiled import Compiled, bounded, compiled, light
+from dateline.sql.dialect import Dialect, key_matches
+from dateline.sql.perform import Row
+from dateline.sql.postgres import PostgresReading, row_image
+from dateline.sql.record import Recorder, claim_facts, effect_facts, personal_facts, wrote
+from dateline.sql.statement import Batch, Result, Statement
+
+__all__ = ["Single"]
+
+MOST = 20
+"""Changes that one statement takes; plans with more go as statements in order, whose texts are shared by all plans."""
+
+_NUMBER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\d+)")
+
+# What makes a table unfit: triggers and row policies act between statements, cascades reach rows that the plan may write too, and a
+# second unique key is checked row by row, in an order that nobody chose.
+_TRAITS = """
+SELECT c.relrowsecurity OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+         OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid),
+       EXISTS (SELECT FROM pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f' AND f.confdeltype NOT IN ('a', 'r')),
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary)
+FROM pg_class c WHERE c.oid = to_regclass($1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Traits:
+    """What of a table matters here: triggers or policies, cascades onto others, unique keys beside the primary one."""
+
+    odd: bool
+    cascades: bool
+    unique: bool
+
+    def fit(self, changes: Sequence[Change]) -> bool:
+        if self.odd or len({change.key_values for change in changes}) < len(changes):
+            return False
+        if self.cascades and any(change.verb == "delete" for change in changes):
+            return False
+        return not self.unique or len(changes) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The statement's text, and its pieces in the order of their parameters."""
+
+    sql: str
+    pieces: tuple[tuple[str, Compiled], ...]
+
+
+class Single:
+    """Makes the one statement of a commit, each shape compiled once."""
+
+    def __init__(self, dialect: Dialect, recorder: Recorder) -> None:
+        self.dialect = dialect
+        self.recorder = recorder
+        self._traits: dict[str, _Traits] = {}
+        self._wholes: dict[Any, tuple[Cascade, _Whole]] = {}
+        self._recording = {name: compiled(clause, dialect.sql) for name, clause in _recording().items()}
+
+    def fits(self, changes: Sequence[Change]) -> Flow[bool]:
+        """Tell whether one statement means the same as the statements in order; asks the database once for each table."""
+        if len(changes) > MOST or any(self.recorder.personal(change.mapped) for change in changes):
+            return False
+        held: dict[str, list[Change]] = {}
+        for change in changes:
+            held.setdefault(self.dialect.sql.identifier_preparer.format_table(change.mapped.__table__), []).append(
+                change
+            )
+        unknown = [name for name in held if name not in self._traits]
+        if unknown:
+            results = yield Batch(tuple(Statement(_TRAITS, (name,), "traits") for name in unknown))
+            for name, result in zip(unknown, results, strict=True):
+                self._traits[name] = _Traits(*result.rows[0]) if result.rows else _Traits(True, True, True)
+        return all(self._traits[name].fit(found) for name, found in held.items())
+
+    def write(
+        self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], proof: Sequence[str]
+    ) -> Flow[tuple[Result, tuple[Wrote, ...], tuple[Performed, ...]]]:
+        """Write all of the draft in one statement; its one row holds the event's number and clock.
+
+        Raises:
+            Conflict: When the guard or the claim says no.
+            Broken: With the constraint "row-count", when a change did not meet its one row; which, the statements in order tell.
+        """
+        performed = self.recorder.performed(draft, {})
+        operations = self.recorder.operations(draft, rows, [(None, None)] * len(rows))
+        effects = [effect_facts(one, payload) for one, payload in performed]
+        values = {
+            **self.recorder.event(draft),
+            "operations": _json([{"i": index, **facts} for index, facts in enumerate(operations)]),
+            "effects": _json(effects),
+            "subjects": _json(list(draft.subjects)),
+            "kept": _json([personal_facts(one) for one in draft.sealer.sealed]),
+        }
+        whole = self._whole(cascade, reading, rows, keyed=draft.claim is not None)
+        params: list[Any] = []
+        for name, piece in whole.pieces:
+            if name == "guard":
+                params += piece.bind({f"proof{index}": seen for index, seen in enumerate(proof)}, draft.event)
+            elif name == "claim":
+                params += piece.bind(claim_facts(draft))
+            elif name.isdigit():
+                row = rows[int(name)]
+                key = {f"k{index}": value for index, value in enumerate(row.key)}
+                params += piece.bind(key | {f"v_{column}": value for column, value in row.values.items()})
+            else:
+                params += piece.bind(values)
+        results: list[Result] = yield Batch((Statement(whole.sql, params, "commit"),))
+        return results[0], wrote(rows), tuple(one for one, _ in performed)
+
+    def _whole(self, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> _Whole:
+        shape = tuple((row.change.verb, row.change.mapped, tuple(sorted(row.values))) for row in rows)
+        key = (id(cascade), keyed, shape)
+        held = self._wholes.get(key)
+        if held is None:
+            held = self._wholes[key] = (cascade, self._made(reading, rows, keyed=keyed))
+            bounded(self._wholes)
+        return held[1]
+
+    def _made(self, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> _Whole:
+        pieces: list[tuple[str, Compiled]] = []
+
+        def add(name: str, piece: Compiled) -> str:
+            offset = sum(len(before.sources) for _, before in pieces)
+            pieces.append((name, piece))
+            return _NUMBER.sub(lambda found: f"${int(found[1]) + offset}" if found[1] else found[0], piece.sql)
+
+        parts = []
+        refusals = []
+        if reading.guard is not None:
+            parts.append(f"guard AS MATERIALIZED ({add('guard', reading.guard)})")
+            refusals.append("WHEN NOT (SELECT ok FROM guard) THEN CAST('dateline stale ' || met.n AS integer)")
+        if keyed:
+            parts.append(f"claim AS ({add('claim', self.recorder.claiming)})")
+            refusals.append("WHEN NOT EXISTS (SELECT FROM claim) THEN CAST('dateline claimed ' || met.n AS integer)")
+        images = []
+        for index, row in enumerate(rows):
+            before = after = "NULL::text"
+            if row.change.verb != "insert":
+                parts.append(f"b{index} AS MATERIALIZED ({add(str(index), _before(self.dialect, row))})")
+                before = f"(SELECT img FROM b{index})"
+            parts.append(f"o{index} AS ({add(str(index), _change(self.dialect, row))})")
+            if row.change.verb != "delete":
+                after = f"(SELECT img FROM o{index})"
+            images.append(f"({index}, {before}, {after})")  # noqa: PERF401 - one of several things the loop makes
+        count = " + ".join(f"(SELECT count(*) FROM o{index})" for index in range(len(rows))) or "0::bigint"
+        parts.append(f"met AS MATERIALIZED (SELECT {count} AS n)")
+        refusals.append(f"WHEN met.n <> {len(rows)} THEN CAST('dateline met ' || met.n AS integer)")
+        parts.append(f"event AS ({add('event', self._recording['event'])})")
+        if images:
+            parts.append(f"image (i, before, after) AS (VALUES {', '.join(images)})")
+        for name in ("operation", "effect", "delivery", "subject", "personal", "pending"):
+            if name != "operation" or images:
+                parts.append(f"{name} AS ({add(name, self._recording[name])})")
+        # The cast fails on purpose: inside one statement, only an error takes back what the other parts did. It depends on a count,
+        # so the planner cannot try it beforehand.
+        end = f"SELECT CASE {' '.join(refusals)} ELSE 0 END, event.seq, event.recorded_at FROM met LEFT JOIN event ON true"
+        return _Whole("WITH " + ",\n".join(parts) + "\n" + end, tuple(pieces))
+
+
+def _json(value: Any) -> str:
+    return canonical(value).decode()
+
+
+def _before(dialect: Dialect, row: Row) -> Compiled:
+    table = row.change.mapped.__table__
+    return compiled(select(row_image(table).label("img")).select_from(table).where(*key_matches(table)), dialect.sql)
+
+
+def _change(dialect: Dialect, row: Row) -> Compiled:
+    mapped = row.change.mapped
+    table, columns = mapped.__table__, mapped.__mapper__.columns
+    bare = light(table)
+    values = {bare.c[columns[n].name]: bindparam(f"v_{n}", type_=columns[n].type) for n in sorted(row.values)}
+    here = [bare.c[c.name] == bindparam(f"k{index}", type_=c.type) for index, c in enumerate(table.primary_key.columns)]
+    made: Any
+    if row.change.verb == "insert":
+        made = insert(bare).values(values)
+    elif row.change.verb == "update":
+        made = update(bare).where(*here).values(values)
+    else:
+        made = delete(bare).where(*here)
+    image = literal_column("1") if row.change.verb == "delete" else row_image(bare)
+    return compiled(made.returning(image.label("img")), dialect.sql)
+
+
+def _recording() -> dict[str, Any]:
+    """Return what records, each part fed by the event's number and by lists that come as JSON, so that few texts serve all plans."""
+    e = light(tables.event)
+    columns = [c for c in tables.event.columns if c.name not in ("seq", "recorded_at")]
+    # From `met`: the number is drawn when all changes have their rows.
+    source = select(*(bindparam(c.name, type_=c.type) for c in columns), func.clock_timestamp()).select_from(
+        text("met")
+    )
+    event = (
+        insert(e).from_select([*(c.name for c in columns), "recorded_at"], source).returning(e.c.seq, e.c.recorded_at)
+    )
+    listed = "json_to_recordset(CAST(:{} AS json)) AS x"
+    effects = listed.format("effects")
+    parts = {
+        "operation": "INSERT INTO dateline_operation (tenant, seq, ordinal, step, verb, table_name, row_key, declared, before, after, "
+        "handler, date, merged) SELECT :tenant, event.seq, x.ordinal, x.step, x.verb, x.table_name, x.row_key, x.declared, image.before, "
+        f"image.after, x.handler, x.date, x.merged FROM event, {listed.format('operations')} (i int, ordinal int, step text, verb text, "
+        "table_name text, row_key text, declared text, handler text, date text, merged text) JOIN image ON image.i = x.i",
+        "effect": "INSERT INTO dateline_effect (tenant, seq, ordinal, id, step, kind, payload, handler, date) "
+        "SELECT :tenant, event.seq, x.ordinal, x.effect, x.step, x.kind, x.payload, x.handler, x.date "
+        f"FROM event, {effects} (ordinal int, effect uuid, step text, kind text, payload text, handler text, date text)",
+        "delivery": "INSERT INTO dateline_delivery (tenant, effect, seq, ordinal, kind, state, due_at) "
+        "SELECT :tenant, x.effect, event.seq, x.ordinal, x.kind, x.state, event.recorded_at "
+        f"FROM event, {effects} (ordinal int, effect uuid, kind text, state text)",
+        "subject": "INSERT INTO dateline_subject (tenant, subject, seq) "
+        "SELECT :tenant, x, event.seq FROM event, json_array_elements_text(CAST(:subjects AS json)) AS x",
+        "personal": "INSERT INTO dateline_personal (tenant, seq, path, subject, salt, value) "
+        "SELECT :tenant, event.seq, x.path, x.subject, x.salt, x.value "
+        f"FROM event, {listed.format('kept')} (path text, subject text, salt text, value text)",
+        "pending": "INSERT INTO dateline_pending (seq, tenant) SELECT event.seq, :tenant FROM event",
+    }
+    return {"event": event, **{name: _bound(part) for name, part in parts.items()}}
+
+
+def _bound(part: str) -> TextClause:
+    clause = text(part)
+    return clause.bindparams(*(bindparam(name, type_=SqlText()) for name in clause._bindparams))
