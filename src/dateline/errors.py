@@ -23,6 +23,7 @@
     │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, HandlerFailed
     ├── NotCanonical           a value that has no canonical form
     ├── Unreachable            no connection to the database can be had
+    │   └── Lost               the connection went away in the middle
     ├── NotMigrated            the trail's tables are missing or old
     ├── NotSerializable        a joined connection that could lose updates
     └── TrailFault             the trail disagrees with itself
@@ -50,6 +51,7 @@ __all__ = [
     "HandlerFailed",
     "HandlerFault",
     "KeyReused",
+    "Lost",
     "Malformed",
     "NameTaken",
     "NoMeta",
@@ -364,6 +366,13 @@ class NotMigrated(DatelineError):
 
 class Unreachable(DatelineError):
     """No connection to the database can be had."""
+
+
+class Lost(Unreachable):
+    """The connection went away in the middle.
+
+    Whether a write happened is unknown until somebody looks. A dispatch looks by itself; at the end of `together`, the caller must.
+    """
 
 
 class NotSerializable(DatelineError):

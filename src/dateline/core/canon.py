@@ -64,7 +64,10 @@ def instant(value: datetime) -> str:
     """
     suffix = ""
     if value.tzinfo is not None:
-        value, suffix = value.astimezone(UTC), "Z"
+        try:
+            value, suffix = value.astimezone(UTC), "Z"
+        except OverflowError:
+            raise NotCanonical("an instant outside of the years 1 to 9999") from None
     text = value.replace(tzinfo=None).isoformat()
     return (text.rstrip("0") if value.microsecond else text) + suffix
 
@@ -108,7 +111,12 @@ def _float(value: float) -> Any:
 
 
 def _int(value: int) -> Any:
-    return int(value) if -_I64 <= value < _I64 else orjson.Fragment(str(int(value)).encode())
+    if -_I64 <= value < _I64:
+        return int(value)
+    try:
+        return orjson.Fragment(str(int(value)).encode())
+    except ValueError:
+        raise NotCanonical("a number of more digits than Python prints") from None
 
 
 def _decimal(value: Decimal) -> str:

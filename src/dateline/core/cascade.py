@@ -168,7 +168,7 @@ class Cascade:
             function, [self._argument(taken, event, snapshots, before) for taken in function.parameters]
         ):
             if not isinstance(step, Step) or not function.declares(step):
-                found = step.type_name() if isinstance(step, Step) else type(step).__name__
+                found = step.step_type() if isinstance(step, Step) else type(step).__name__
                 raise UndeclaredStep(
                     f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
                 )
@@ -201,4 +201,5 @@ class Cascade:
         except RecursionError:
             raise HandlerFailed(f"{function.where} ({function.day}) recurses without end") from None
         except Exception as error:
-            raise HandlerFailed(f"{function.where} ({function.day}) raised {type(error).__name__}: {error}") from error
+            # Its text stays in the chained cause: it may hold what a person has sent.
+            raise HandlerFailed(f"{function.where} ({function.day}) raised {type(error).__name__}") from error

@@ -14,6 +14,9 @@ from dateline.errors import Unloadable
 __all__ = ["Effect"]
 
 
+_RESERVED = frozenset({"keyed", "step_type", "step_part"})
+
+
 class Effect(Model, Step):
     """The base of every effect: `class Tell(Effect, kind="tell", key="{who}")`.
 
@@ -46,15 +49,17 @@ class Effect(Model, Step):
             raise Unloadable(
                 f'{where}: an effect is recorded by its kind; write class {cls.__name__}(Effect, kind="…")'
             )
+        for name in _RESERVED & cls.model_fields.keys():
+            raise Unloadable(f"{where}: `{name}` is what every step has beside its fields; name the field otherwise")
         for template in filter(None, (cls.__key__, cls.__subject__)):
             for name in places(template):
                 if name not in cls.model_fields:
                     raise Unloadable(f"{where}: {template!r} names {name!r}, which is not a field of it")
 
-    def type_name(self) -> str:
+    def step_type(self) -> str:
         """Return the effect's kind."""
         return self.__kind__
 
-    def part(self) -> str | None:
+    def step_part(self) -> str | None:
         """Return what `keyed` or the declared key says."""
         return self._part if self._part is not None else fill(self.__key__, self) if self.__key__ else None

@@ -20,14 +20,16 @@ from dateline.core.meta import Meta
 from dateline.core.outcome import Committed, Preview, Values, Wrote, compare, request_digest
 from dateline.core.personal import Sealer
 from dateline.core.plan import Plan
-from dateline.core.request import Apart, Broken, Draft, Ending, Flow, Lost, Pause, Request, Seen, Store
+from dateline.core.request import Apart, Broken, Draft, Ending, Flow, Pause, Request, Seen, Store
 from dateline.core.snapshot import Field, Snapshot
 from dateline.core.version import Versions
 from dateline.errors import (
     Conflict,
     ConstraintRefused,
+    DatelineError,
     Denied,
     KeyReused,
+    Lost,
     Malformed,
     NotFound,
     NotStorable,
@@ -38,7 +40,7 @@ from dateline.errors import (
     TooMany,
 )
 
-__all__ = ["committed_from", "flow", "snapshots_of"]
+__all__ = ["committed_from", "flow", "recorded", "snapshots_of"]
 
 ALONE_AFTER = 5
 """Lost tries after which a writer queues for its turn instead of trying its luck."""
@@ -54,6 +56,7 @@ class _Tries:
     broken: tuple[str, Any] | None = None
     proof: Any = None
     root: UUID | None = None
+    refusal: Refused | None = None
 
 
 def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed | Preview]:
@@ -67,7 +70,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
     try:
         while True:
             try:
-                result = yield from _attempt(request, versions, store, tries)
+                result = yield from _tried(request, versions, store, tries)
                 break
             except Conflict:
                 if request.joined:
@@ -76,31 +79,47 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                 seen = (broken.constraint, tries.proof)
                 if request.joined or request.ending is Ending.REHEARSE or tries.broken == seen:
                     # Twice on the same snapshot: it is the decision that breaks the constraint, not another writer.
-                    refused = ConstraintRefused(broken.constraint, broken.step, broken.detail)
-                    yield from _refuse(request, versions, store, refused)
-                    raise refused from None
+                    tries.refusal = ConstraintRefused(broken.constraint, broken.step, broken.detail)
+                    continue
                 tries.broken = seen
             except NotStorable as refusal:
-                yield from _refused_by_database(request, versions, store, refusal)
-                raise
+                if tries.refusal is not None:
+                    # The database cannot hold the record of the refusal either.
+                    raise tries.refusal from None
+                tries.refusal = refusal
+                continue
             except Lost:
                 if request.joined:
                     raise
                 tries.look, tries.alone = True, False
             tries.count += 1
             yield Pause(tries.count)
-            if tries.count >= ALONE_AFTER and not tries.alone:
-                yield from store.queue()
-                tries.alone = True
     except GeneratorExit:
         raise
     except BaseException:
-        if tries.alone:
-            yield from store.leave()
+        yield from _left(store, tries)
         raise
-    if tries.alone:
-        yield from store.leave()
+    yield from _left(store, tries)
     return result
+
+
+def _left(store: Store, tries: _Tries) -> Flow[None]:
+    if tries.alone:
+        try:
+            yield from store.leave()
+        except DatelineError:
+            # A session that is gone has given up its turn; what was to be told is not this.
+            return
+
+
+def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) -> Flow[Committed | Preview]:
+    if tries.refusal is not None:
+        yield from _refuse(request, versions, store, tries.refusal)
+        raise tries.refusal
+    if tries.count >= ALONE_AFTER and not tries.alone:
+        yield from store.queue()
+        tries.alone = True
+    return (yield from _attempt(request, versions, store, tries))
 
 
 def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) -> Flow[Committed | Preview]:
@@ -348,14 +367,6 @@ def _draft(
     )
 
 
-def _refused_by_database(request: Request, versions: Versions, store: Store, refusal: NotStorable) -> Flow[None]:
-    """Record what the database could not hold, unless it cannot hold the record of it either."""
-    try:
-        yield from _refuse(request, versions, store, refusal)
-    except NotStorable:
-        return
-
-
 def _refuse(
     request: Request,
     versions: Versions,
@@ -375,8 +386,15 @@ def _refuse(
     draft = _draft(request, versions, store, event, cascade, Plan(), seen, refusal)
     if request.joined:
         yield Apart(draft)
-    elif decided is not None:
-        yield from store.write(draft, cascade, seen.proof, ending=Ending.COMMIT, joined=False)
     else:
-        yield from store.write(draft, None, None, ending=Ending.COMMIT, joined=False)
+        yield from recorded(store, draft, *((cascade, seen.proof) if decided is not None else (None, None)))
     refusal.event_id = str(event.meta.id)
+
+
+def recorded(store: Store, draft: Draft, cascade: Cascade | None = None, proof: Any = None) -> Flow[None]:
+    """Record a refusal; one that is recorded already, as of a preview that is refused twice, is not recorded again."""
+    try:
+        yield from store.write(draft, cascade, proof, ending=Ending.COMMIT, joined=False)
+    except Broken as broken:
+        if "dateline_event" not in broken.constraint:
+            raise

@@ -79,11 +79,11 @@ class Operation(Step, Generic[T]):
     key_values: tuple[Any, ...] | None
     values: Mapping[str, Any]
 
-    def type_name(self) -> str:
+    def step_type(self) -> str:
         """Return verb and table."""
         return f"{type(self).__name__}:{self.table.name}"
 
-    def part(self) -> str | None:
+    def step_part(self) -> str | None:
         """Return what `keyed` says, else the row's key."""
         return self._part if self._part is not None else self.row_key
 
@@ -141,7 +141,7 @@ class Insert(Operation[T]):
         key = tuple(given.get(name) for name in seen.key)
         self.key_values = None if any(value is None or isinstance(value, Placeholder) for value in key) else key
 
-    def part(self) -> str | None:
+    def step_part(self) -> str | None:
         """Return what `keyed` says, else the row's key or the name under which the event made it."""
         if self._part is not None:
             return self._part

@@ -12,7 +12,7 @@ from dateline import errors
 from dateline.core.canon import canonical, digest
 from dateline.core.event import Event
 from dateline.core.plan import Plan
-from dateline.core.snapshot import Field, Record, fingerprint
+from dateline.core.snapshot import Field, Record, fingerprint, row_of
 from dateline.errors import Difference, Malformed, Refused, Rejected, Rejection, StaleSnapshot
 
 __all__ = ["Committed", "Expects", "Performed", "Preview", "Wrote"]
@@ -102,7 +102,7 @@ class Preview:
             for record in values:
                 if isinstance(record, Record):
                     cells = {name: fingerprint(record, (name,)) for name in type(record).model_fields}
-                    found.setdefault(record.row(), {}).update(cells)
+                    found.setdefault(row_of(record), {}).update(cells)
         return found
 
 
@@ -118,10 +118,12 @@ def compare(expects: Expects, fields: tuple[Field, ...], seen: tuple[Values, ...
     """
     if isinstance(expects, Preview):
         differences = _since(expects, fields, seen)
-    elif isinstance(expects, Mapping):
+    elif isinstance(expects, Refused):
+        raise expects
+    elif isinstance(expects, Mapping) and all(isinstance(cells, Mapping) for cells in expects.values()):
         differences = tuple(_cells(expects, seen))
     else:
-        raise expects
+        raise Malformed("expects is a preview, or fingerprints by row and field: {'account/ann': {'cents': '…'}}")
     if differences:
         raise StaleSnapshot(differences)
 
@@ -131,7 +133,7 @@ def _cells(expects: Mapping[str, Mapping[str, str]], seen: tuple[Values, ...]) -
     for values in seen:
         for record in values:
             if isinstance(record, Record):
-                rows.setdefault(record.row(), []).append(record)
+                rows.setdefault(row_of(record), []).append(record)
     found = []
     for row, cells in expects.items():
         if row not in rows:
@@ -158,7 +160,7 @@ def _since(preview: Preview, fields: tuple[Field, ...], seen: tuple[Values, ...]
             if before != after:
                 found[Difference(row=one.path, change="changed")] = None
             continue
-        old, new = {record.row(): record for record in before}, {record.row(): record for record in after}
+        old, new = {row_of(record): record for record in before}, {row_of(record): record for record in after}
         for row in sorted(old.keys() | new.keys()):
             if row not in new or row not in old:
                 found[Difference(row=row, change="gone" if row in old else "new")] = None

@@ -29,6 +29,10 @@ def parse(shape: type[E], body: bytes | str | Mapping[str, Any], largest: int) -
     Raises:
         Malformed: Naming each fault by path, without the values that were sent.
     """
+    if not isinstance(body, Mapping | str | bytes):
+        raise Malformed(
+            f"not a valid {shape.__qualname__}: a body is JSON text or a mapping, not {type(body).__name__}"
+        )
     if isinstance(body, Mapping):
         try:
             body = json.dumps(body, allow_nan=False)

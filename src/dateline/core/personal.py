@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dateline.core.canon import canonical, plain, salted
+from dateline.core.canon import DEEPEST, canonical, plain, salted
 from dateline.core.event import fill
 from dateline.core.model import Model, personal_fields
+from dateline.errors import NotCanonical
 
 __all__ = ["MARK", "Sealed", "Sealer", "sealed_digest", "unsealed"]
 
@@ -52,17 +53,23 @@ class Sealer:
     subject: str
     sealed: list[Sealed] = field(default_factory=list)
 
-    def plain(self, value: Any, path: str) -> Any:
-        """Return a value without its personal parts."""
+    def plain(self, value: Any, path: str, depth: int = 0) -> Any:
+        """Return a value without its personal parts.
+
+        Raises:
+            NotCanonical: As `canonical` does.
+        """
+        if depth > DEEPEST:
+            raise NotCanonical(f"nested deeper than {DEEPEST} levels")
         if isinstance(value, BaseModel):
-            return self._model(value, path)
+            return self._model(value, path, depth)
         if isinstance(value, list | tuple):
-            return [self.plain(item, f"{path}/{index}") for index, item in enumerate(value)]
+            return [self.plain(item, f"{path}/{index}", depth + 1) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: self.plain(item, f"{path}/{key}") for key, item in value.items()}
+            return {key: self.plain(item, f"{path}/{key}", depth + 1) for key, item in value.items()}
         return plain(value)
 
-    def _model(self, model: BaseModel, path: str) -> dict[str, Any]:
+    def _model(self, model: BaseModel, path: str, depth: int) -> dict[str, Any]:
         personal = personal_fields(type(model))
         template = getattr(model, "__subject__", None)
         subject = fill(template, model) if template and isinstance(model, Model) else self.subject
@@ -71,7 +78,7 @@ class Sealer:
             if name in personal and value is not None:
                 made[name] = self.seal(value, f"{path}/{name}", subject)
             else:
-                made[name] = self.plain(value, f"{path}/{name}")
+                made[name] = self.plain(value, f"{path}/{name}", depth + 1)
         return made
 
     def seal(

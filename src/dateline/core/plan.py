@@ -8,7 +8,8 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from dateline.core.effect import Effect
 from dateline.core.operation import Delete, Insert, Operation, Placeholder
-from dateline.core.snapshot import Record
+from dateline.core.snapshot import Record, row_of
+from dateline.core.snapshot import key_of as row_key_of
 from dateline.core.step import Concerns, Reject, Step
 from dateline.errors import ClashingSteps, DuplicateKey, Rejection
 
@@ -93,7 +94,7 @@ class Plan:
         Raises:
             LookupError: When a step deletes the row; `plan.steps(Delete[…])` tells beforehand.
         """
-        row, table = record.key(), record.__table__
+        row, table = row_key_of(record), record.__table__
         values: dict[str, Any] = {}
         gone = False
         for operation in self._operations():
@@ -102,7 +103,7 @@ class Plan:
                 values.update({k: v for k, v in operation.values.items() if k in type(record).model_fields})
         if gone:
             raise LookupError(
-                f"{record.row()} is deleted by an earlier step; ask plan.steps(Delete[{table.__name__}]) first"
+                f"{row_of(record)} is deleted by an earlier step; ask plan.steps(Delete[{table.__name__}]) first"
             )
         return record.model_copy(update=values) if values else record
 
@@ -126,8 +127,8 @@ class Plan:
 
 def key_of(slot: str, step: Step) -> str:
     """Return the step's key; a rejection's is `slot/code`."""
-    part = step.part()
-    return f"{slot}/{step.type_name()}" + ("" if part is None else f"[{part}]")
+    part = step.step_part()
+    return f"{slot}/{step.step_type()}" + ("" if part is None else f"[{part}]")
 
 
 def unique(planned: Iterable[Planned], new: Planned) -> None:

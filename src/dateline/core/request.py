@@ -27,7 +27,6 @@ __all__ = [
     "Draft",
     "Ending",
     "Flow",
-    "Lost",
     "Pause",
     "Request",
     "Seen",
@@ -71,10 +70,6 @@ class Broken(DatelineError):
         self.constraint = constraint
         self.step = step
         self.detail = detail
-
-
-class Lost(DatelineError):
-    """The connection went away; whether the write happened is unknown until somebody looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from dateline.core.canon import canonical, digest
 from dateline.core.event import places
-from dateline.core.model import Model, personal_fields
+from dateline.core.model import Model
 from dateline.core.query import Query, Rows, Value
 from dateline.core.table import Table, row_key, table_of
 from dateline.errors import NotQueried, WrongColumn
 
-__all__ = ["Field", "Record", "Snapshot", "fields_of", "fingerprint"]
+__all__ = ["Field", "Record", "Snapshot", "fields_of", "fingerprint", "key_of", "row_of"]
 
 T = TypeVar("T")
 
@@ -59,14 +59,15 @@ class Record(Model, Generic[T]):
             if name not in cls.model_fields:
                 raise WrongColumn(f"{where}: its subject names {name!r}, which is not a field of it")
 
-    def row(self) -> str:
-        """Return which row this is: `table/key`."""
-        table = table_of(self.__table__)
-        return f"{table.name}/{self.key()}"
 
-    def key(self) -> str:
-        """Return the row's key as text."""
-        return row_key(getattr(self, name) for name in table_of(self.__table__).key)
+def row_of(record: Record[Any]) -> str:
+    """Return which row a record is of: `table/key`. A function, since `row` and `key` are names that columns have."""
+    return f"{table_of(record.__table__).name}/{key_of(record)}"
+
+
+def key_of(record: Record[Any]) -> str:
+    """Return the key of a record's row, as text."""
+    return row_key(getattr(record, name) for name in table_of(record.__table__).key)
 
 
 class Snapshot(Model):
@@ -178,8 +179,3 @@ def fingerprint(record: Record[Any], fields: Iterable[str] = ()) -> str:
     """
     chosen = sorted(fields) or sorted(type(record).model_fields)
     return digest(canonical({name: getattr(record, name) for name in chosen}))
-
-
-def personal_of(record: type[Record[Any]]) -> frozenset[str]:
-    """Return a record's personal fields: its own marks and its table's."""
-    return personal_fields(record)

@@ -20,11 +20,11 @@ class Step:
         object.__setattr__(made, "_part", part)
         return made
 
-    def type_name(self) -> str:
+    def step_type(self) -> str:
         """Return the middle of the step's key: what sort of step it is, on what."""
         raise NotImplementedError
 
-    def part(self) -> str | None:
+    def step_part(self) -> str | None:
         """Return what tells this step from others of its type in one event; None where it is the only one."""
         return self._part
 
@@ -49,7 +49,7 @@ class Reject(Step):
         self.detail = detail
         self.field = field
 
-    def type_name(self) -> str:
+    def step_type(self) -> str:
         """Return the middle of the step's key."""
         return self.code
 
@@ -74,11 +74,11 @@ class Concerns(Step):
     def __init__(self, subject: str) -> None:
         self.subject = subject
 
-    def type_name(self) -> str:
+    def step_type(self) -> str:
         """Return the middle of the step's key."""
         return "concerns"
 
-    def part(self) -> str | None:
+    def step_part(self) -> str | None:
         """Return what tells the step from others of its type."""
         return self._part or self.subject
 

@@ -187,8 +187,10 @@ class Versions:
         Raises:
             UnknownKind: When no version up to that date knows the kind.
         """
-        found = self._at(kind, version)
+        found = self._at(kind, version) if isinstance(kind, str) else None
         if found is None:
+            if not isinstance(kind, str):
+                raise UnknownKind(f"a kind is a text, not {type(kind).__name__}")
             if kind not in self._cascades:
                 raise UnknownKind(
                     f"no version knows events of kind {kind[:100]!r}; there are {', '.join(self.kinds) or 'none'}"

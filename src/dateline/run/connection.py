@@ -12,8 +12,8 @@ from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from dateline.core.request import Apart, Flow, Lost, Pause
-from dateline.errors import Unreachable
+from dateline.core.request import Apart, Flow, Pause
+from dateline.errors import Lost, NotStorable, Unreachable
 from dateline.run.clock import Budget
 from dateline.run.fault import DRIVER, told
 from dateline.sql.statement import Batch, Result, Statement
@@ -140,11 +140,15 @@ class Connection:
                 cursors.append(psycopg.RawCursor(driver))
                 cursors[0].execute(statement.sql, statement.params)
             else:
+                _dumpable(batch)
                 with driver.pipeline():
                     for one in batch.statements:
                         cursors.append(psycopg.RawCursor(driver))
                         cursors[-1].execute(one.sql, one.params or None)
             return [_result(cursor, cursor.fetchall() if cursor.description else ()) for cursor in cursors]
+        except NotStorable as error:
+            self._settled(error)
+            raise
         except DRIVER as error:
             found = told(error, statement or _failed(cursors, batch))
             self._settled(found)
@@ -225,11 +229,15 @@ class AsyncConnection:
                 cursors.append(psycopg.AsyncRawCursor(driver))
                 await cursors[0].execute(statement.sql, statement.params)
             else:
+                _dumpable(batch)
                 async with driver.pipeline():
                     for one in batch.statements:
                         cursors.append(psycopg.AsyncRawCursor(driver))
                         await cursors[-1].execute(one.sql, one.params or None)
             return [_result(cursor, await cursor.fetchall() if cursor.description else ()) for cursor in cursors]
+        except NotStorable as error:
+            await self._settled(error)
+            raise
         except DRIVER as error:
             found = told(error, statement or _failed(cursors, batch))
             await self._settled(found)
@@ -275,6 +283,14 @@ def _tuned(driver: Any) -> None:
     if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) and driver.prepared_max != PREPARED:
         driver.prepared_max = PREPARED
         driver.adapters.register_dumper(int, Int8Dumper)
+
+
+def _dumpable(batch: Batch) -> None:
+    """Refuse what cannot be sent before anything is: an error inside a pipeline makes psycopg log what the server said, values and all."""
+    for statement in batch.statements:
+        for value in statement.params:
+            if isinstance(value, str) and "\0" in value:
+                raise NotStorable("the database cannot hold the NUL character in a text")
 
 
 def _unreachable(error: Exception, once: bool) -> Exception:

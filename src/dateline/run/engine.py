@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
 
 from dateline.errors import DatelineError
 from dateline.run.settings import Settings
@@ -22,18 +22,24 @@ _DRIVERS = {
 }
 
 
-def engine(database: str | URL | Engine, settings: Settings) -> Engine:
-    """Return an engine whose sessions are pinned as the guard needs them."""
+def engine(database: str | URL | Engine, settings: Settings, *, pooled: bool = True) -> Engine:
+    """Return an engine whose sessions are pinned as the guard needs them.
+
+    Args:
+        pooled: False for connections that must be had even when all of the pool are taken.
+    """
     url = _url(database, asynchronous=False)
-    made = create_engine(url, isolation_level="AUTOCOMMIT", **_pool(url, settings, asynchronous=False))
+    pool = _pool(url, settings, asynchronous=False) if pooled else {"poolclass": NullPool}
+    made = create_engine(url, isolation_level="AUTOCOMMIT", **pool)
     event.listen(made, "connect", _pin)
     return made
 
 
-def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings) -> AsyncEngine:
-    """Return an engine whose sessions are pinned as the guard needs them."""
+def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings, *, pooled: bool = True) -> AsyncEngine:
+    """As `engine`."""
     url = _url(database, asynchronous=True)
-    made = create_async_engine(url, isolation_level="AUTOCOMMIT", **_pool(url, settings, asynchronous=True))
+    pool = _pool(url, settings, asynchronous=True) if pooled else {"poolclass": NullPool}
+    made = create_async_engine(url, isolation_level="AUTOCOMMIT", **pool)
     event.listen(made.sync_engine, "connect", _pin)
     return made
 

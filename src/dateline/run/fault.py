@@ -7,8 +7,8 @@ import sqlite3
 
 import psycopg
 
-from dateline.core.request import Broken, Lost
-from dateline.errors import Conflict, NotMigrated, NotStorable
+from dateline.core.request import Broken
+from dateline.errors import Conflict, Lost, NotMigrated, NotStorable
 from dateline.sql.statement import Statement
 
 __all__ = ["DRIVER", "told"]
@@ -17,6 +17,7 @@ DRIVER = (psycopg.Error, sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeE
 """All that executing a statement may raise."""
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+_QUOTED = re.compile(r'"[^"]*"')
 _REFUSED = re.compile(r'"dateline (stale|claimed|met) \d+"')
 _GONE = frozenset({"57P01", "57P02", "57P03"})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -51,8 +52,9 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
         return Conflict("another writer changed what the decision looked at, or has the request key")
     if state.startswith("23"):
         return Broken(error.diag.constraint_name or state, step, error.diag.message_primary or "a constraint is broken")
-    if state.startswith("22") or (isinstance(error, psycopg.DataError) and not state):
-        told_ = error.diag.message_primary or str(error)
+    if state.startswith(("22", "54")) or (isinstance(error, psycopg.DataError) and not state):
+        # What the server quotes may be a value.
+        told_ = _QUOTED.sub("…", error.diag.message_primary or str(error))
         return NotStorable(
             f"the database cannot hold a value{f' of {step}' if step else ''}: {told_.partition(':')[0]}",
             sqlstate=state or None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import ModuleType
 from typing import Any, Required, TypedDict, Unpack
@@ -12,13 +13,13 @@ from sqlalchemy import Engine
 
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
-from dateline.core.flow import flow
+from dateline.core.flow import flow, recorded
 from dateline.core.meta import Actor, Origin, Reason
 from dateline.core.outcome import Committed, Expects, Preview
 from dateline.core.parse import parse
 from dateline.core.request import Draft, Ending, Flow, Pause, Request
 from dateline.core.version import Versions
-from dateline.errors import DatelineError, Refused
+from dateline.errors import Conflict, Malformed, Refused
 from dateline.run import log
 from dateline.run.clock import Clock, new_id, new_seed, now
 from dateline.run.engine import dialect_of
@@ -108,9 +109,7 @@ class Path:
         """Return the request with what clock and chance contribute."""
         moment = self.clock()
         expects = given.get("expects")
-        at = given.get("at")
-        if at is not None and at.tzinfo is None:
-            raise DatelineError(f"at={at!r} is naive; an instant has a time zone")
+        at = _utc(given.get("at"))
         return Request(
             event=event,
             ending=ending,
@@ -120,7 +119,7 @@ class Path:
             actor=Actor.of(given["actor"]),
             tenant=given.get("tenant", ""),
             version=given.get("version"),
-            at=None if at is None else at.astimezone(UTC),
+            at=at,
             reason=Reason.of(given.get("reason")),
             cause=given.get("cause"),
             origin=given.get("origin"),
@@ -172,6 +171,21 @@ class Path:
             tries += 1
             yield Pause(min(tries, 6))
 
-    def recording(self, draft: Draft) -> Flow[Any]:
+    def recording(self, draft: Draft) -> Flow[None]:
         """Record a refusal by itself, outside of the transaction in which it came about."""
-        return self.store.write(draft, None, None, ending=Ending.COMMIT, joined=False)
+        try:
+            yield from recorded(self.store, draft)
+        except Conflict:
+            # Another has the request key, which says nothing against this record of the try.
+            yield from recorded(self.store, replace(draft, claim=None))
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise Malformed(f"at={at!r} is naive; an instant has a time zone")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise Malformed(f"at={at!r} is outside of the years 1 to 9999") from None

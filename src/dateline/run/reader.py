@@ -56,8 +56,9 @@ class Reader:
 
     @property
     def name(self) -> str:
-        """The database's URL without its password."""
-        return self._runner.engine.url.render_as_string(hide_password=True)
+        """The database's URL without driver and password."""
+        url = self._runner.engine.url
+        return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
     def trail(self, **asked: Unpack[Asked]) -> Page:
         """As `Runner.trail`.

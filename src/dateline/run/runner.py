@@ -55,6 +55,10 @@ class Runner(Path):
     ) -> None:
         settings = settings or Settings()
         self.engine = engine(database, settings)
+        # A refusal inside `together` is recorded while that holds a connection; were it to wait for the pool, all could wait for all.
+        self._beside = (
+            engine(database, settings, pooled=False) if self.engine.dialect.name == "postgresql" else self.engine
+        )
         super().__init__(self.engine, versions, clock, settings)
 
     def migrate(self) -> None:
@@ -102,14 +106,17 @@ class Runner(Path):
         Raises:
             NotSerializable: When the caller's transaction could lose updates.
         """
-        return together(self, self.engine, session, self._driven)
+        return together(self, self.engine, session, self._driven_beside)
 
-    def _driven(self, flow: Flow[R], budget: timedelta | None = None) -> R:
-        connection = Connection(self.engine)
+    def _driven(self, flow: Flow[R], budget: timedelta | None = None, *, on: Engine | None = None) -> R:
+        connection = Connection(on or self.engine)
         try:
             return drive(flow, connection, Budget(budget or self.settings.budget), self._apart)
         finally:
             connection.close()
+
+    def _driven_beside(self, flow: Flow[R]) -> R:
+        return self._driven(flow, on=self._beside)
 
     def _apart(self, apart: Apart) -> None:
         self._driven(self.recording(apart.draft))
@@ -149,6 +156,10 @@ class AsyncRunner(Path):
     ) -> None:
         settings = settings or Settings()
         self.engine = async_engine(database, settings)
+        # As in Runner.
+        self._beside = (
+            async_engine(database, settings, pooled=False) if self.engine.dialect.name == "postgresql" else self.engine
+        )
         super().__init__(self.engine.sync_engine, versions, clock, settings)
 
     async def migrate(self) -> None:
@@ -184,14 +195,17 @@ class AsyncRunner(Path):
 
     def together(self, session: AsyncSession | None = None) -> AbstractAsyncContextManager[AsyncTogether]:
         """As `Runner.together`."""
-        return async_together(self, self.engine, session, self._driven)
+        return async_together(self, self.engine, session, self._driven_beside)
 
-    async def _driven(self, flow: Flow[R], budget: timedelta | None = None) -> R:
-        connection = AsyncConnection(self.engine)
+    async def _driven(self, flow: Flow[R], budget: timedelta | None = None, *, on: AsyncEngine | None = None) -> R:
+        connection = AsyncConnection(on or self.engine)
         try:
             return await async_drive(flow, connection, Budget(budget or self.settings.budget), self._apart)
         finally:
             await connection.close()
+
+    async def _driven_beside(self, flow: Flow[R]) -> R:
+        return await self._driven(flow, on=self._beside)
 
     async def _apart(self, apart: Apart) -> None:
         await self._driven(self.recording(apart.draft))

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, Unpack
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
+from sqlalchemy.util import await_only
 
 from dateline.core.event import Event
 from dateline.core.outcome import Committed, Preview
@@ -59,9 +60,10 @@ class Together:
             self._refused.append(apart.draft)
             self._driven(inside)
 
-    def _rolled_back(self) -> None:
-        for draft in self._refused:
-            self._alone(self._path.recording(draft))
+    def recorded_again(self, *_: Any) -> None:
+        """Record once more the refusals that went down with the transaction."""
+        while self._refused:
+            self._alone(self._path.recording(self._refused.pop(0)))
 
 
 @contextmanager
@@ -70,10 +72,14 @@ def together(
 ) -> Iterator[Together]:
     """Open a transaction, or join the session's; commit or roll back what was opened here."""
     own = session is None
-    connection = Connection(engine, None if session is None else session.connection().connection.driver_connection)
+    driver = None if session is None else session.connection().connection.driver_connection
+    connection = Connection(engine, driver)
     made = Together(path, connection, alone)
+    if session is not None:
+        event.listen(session, "after_rollback", made.recorded_again, once=True)
     try:
-        made._driven(opening(path.store.dialect, own=own))
+        # Only sqlite3 and aiosqlite tell it, and only they need it.
+        made._driven(opening(path.store.dialect, own=own, idle=getattr(driver, "in_transaction", True) is False))
         connection.joined = True
         try:
             yield made
@@ -82,7 +88,9 @@ def together(
         except BaseException:
             connection.joined = not own
             connection.undo()
-            made._rolled_back()
+            connection.close()
+            if own:
+                made.recorded_again()
             raise
     finally:
         connection.close()
@@ -120,9 +128,10 @@ class AsyncTogether:
             self._refused.append(apart.draft)
             await self._driven(inside)
 
-    async def _rolled_back(self) -> None:
-        for draft in self._refused:
-            await self._alone(self._path.recording(draft))
+    async def recorded_again(self) -> None:
+        """Record once more the refusals that went down with the transaction."""
+        while self._refused:
+            await self._alone(self._path.recording(self._refused.pop(0)))
 
 
 @asynccontextmanager
@@ -132,10 +141,15 @@ async def async_together(
     """As `together`."""
     own = session is None
     held = None if session is None else await (await session.connection()).get_raw_connection()
-    connection = AsyncConnection(engine, held and held.driver_connection)
+    driver = held and held.driver_connection
+    connection = AsyncConnection(engine, driver)
     made = AsyncTogether(path, connection, alone)
+    if session is not None:
+        again = made.recorded_again
+        # SQLAlchemy runs this hook inside its own coroutine bridge, which is how a plain function may wait here.
+        event.listen(session.sync_session, "after_rollback", lambda _: await_only(again()), once=True)
     try:
-        await made._driven(opening(path.store.dialect, own=own))
+        await made._driven(opening(path.store.dialect, own=own, idle=getattr(driver, "in_transaction", True) is False))
         connection.joined = True
         try:
             yield made
@@ -144,7 +158,9 @@ async def async_together(
         except BaseException:
             connection.joined = not own
             await connection.undo()
-            await made._rolled_back()
+            await connection.close()
+            if own:
+                await made.recorded_again()
             raise
     finally:
         await connection.close()

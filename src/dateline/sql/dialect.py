@@ -108,7 +108,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def queue(self) -> tuple[Statement, ...]:
-        """Return what waits for the turn of a writer that lost too often; nothing where writers queue anyway."""
+        """Return what asks for the turn of a writer that lost too often, and gives true or false; nothing where writers queue anyway."""
 
     @abstractmethod
     def leave(self) -> tuple[Statement, ...]:

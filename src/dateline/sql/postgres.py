@@ -114,7 +114,7 @@ class Postgres(Dialect):
         return (Statement("SET CONSTRAINTS ALL IMMEDIATE", name="rehearse"),)
 
     def queue(self) -> tuple[Statement, ...]:
-        return (Statement("SELECT pg_advisory_lock($1)", (QUEUE,), "queue"),)
+        return (Statement("SELECT pg_try_advisory_lock($1)", (QUEUE,), "queue"),)
 
     def leave(self) -> tuple[Statement, ...]:
         return (Statement("SELECT pg_advisory_unlock($1)", (QUEUE,), "leave"),)

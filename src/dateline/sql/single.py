@@ -156,7 +156,7 @@ class Single:
         if keyed:
             parts.append(f"claim AS ({add('claim', self.recorder.claiming)})")
             refusals.append("WHEN NOT EXISTS (SELECT FROM claim) THEN CAST('dateline claimed ' || met.n AS integer)")
-        images = []
+        images: list[str] = []
         for index, row in enumerate(rows):
             before = after = "NULL::text"
             if row.change.verb != "insert":
@@ -165,7 +165,7 @@ class Single:
             parts.append(f"o{index} AS ({add(str(index), _change(self.dialect, row))})")
             if row.change.verb != "delete":
                 after = f"(SELECT img FROM o{index})"
-            images.append(f"({index}, {before}, {after})")  # noqa: PERF401 - one of several things the loop makes
+            images += (f"({index}, {before}, {after})",)
         count = " + ".join(f"(SELECT count(*) FROM o{index})" for index in range(len(rows))) or "0::bigint"
         parts.append(f"met AS MATERIALIZED (SELECT {count} AS n)")
         refusals.append(f"WHEN met.n <> {len(rows)} THEN CAST('dateline met ' || met.n AS integer)")

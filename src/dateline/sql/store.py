@@ -12,7 +12,7 @@ from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.plan import Change
-from dateline.core.request import Broken, Draft, Ending, Flow, Request, Seen, Written
+from dateline.core.request import Broken, Draft, Ending, Flow, Pause, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict, NotStorable
 from dateline.sql import tables
@@ -93,8 +93,14 @@ class SqlStore:
 
     def queue(self) -> Flow[None]:
         """As `Store.queue`."""
-        if statements := self.dialect.queue():
-            yield Batch(statements)
+        statements, tries = self.dialect.queue(), 0
+        while statements:
+            results = yield Batch(statements)
+            if results[0].rows[0][0]:
+                return
+            tries += 1
+            # Asked for again and again rather than waited for: the pause keeps the time budget.
+            yield Pause(tries)
 
     def leave(self) -> Flow[None]:
         """As `Store.leave`."""

@@ -14,13 +14,17 @@ from dateline.sql.store import SqlStore
 __all__ = ["closing", "opening", "refused_inside"]
 
 
-def opening(dialect: Dialect, *, own: bool) -> Flow[None]:
+def opening(dialect: Dialect, *, own: bool, idle: bool) -> Flow[None]:
     """Open a transaction; or look at the caller's, and pin what the guard depends on until it ends.
+
+    Args:
+        own: The transaction is ours.
+        idle: The caller's has not begun: SQLite's driver begins before the first change, and would take our savepoint for all of it.
 
     Raises:
         NotSerializable: Where other writers could slip in between what is read and what is written.
     """
-    if own:
+    if own or idle:
         yield Batch((Statement(dialect.begin, name="begin"),), opens=True)
         return
     if dialect.name != "postgresql":

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Select, bindparam, select
@@ -28,7 +28,8 @@ from dateline.sql.statement import Batch, Result
 
 __all__ = ["Filters", "Trail"]
 
-T = TypeVar("T")
+MOST = 10_000
+"""Entries of the largest page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,14 @@ class Filters:
     after: int | None = None
     limit: int = 100
     newest_first: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MOST:
+            raise Malformed(f"limit={self.limit}: a page holds 1 to {MOST} entries")
+        for name in ("since", "until"):
+            found = getattr(self, name)
+            if found is not None and found.tzinfo is None:
+                raise Malformed(f"{name}={found!r} is naive; an instant has a time zone")
 
 
 class Trail:
