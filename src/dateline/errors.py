@@ -129,7 +129,10 @@ class Difference:
 
 
 class Refused(DatelineError):
-    """One request was refused; the database is as it was, but for the record of the try."""
+    """One request was refused; the database is as it was, but for the record of the try.
+
+    `event_id` is the id of that record, where there is one; `repeated` tells that the request key had got this answer before.
+    """
 
     outcome: ClassVar[str] = "refused"
 
@@ -138,6 +141,7 @@ class Refused(DatelineError):
         self.detail = detail
         self.facts: Mapping[str, Any] = facts
         self.event_id: str | None = None
+        self.repeated = False
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -78,12 +78,11 @@ def _clock(value: time) -> str:
 
 
 def _duration(value: timedelta) -> str:
-    """Return a duration as ISO 8601 writes it, in seconds, which neither months nor summer time can bend."""
+    """Return a duration as ISO 8601 writes it, in days of 24 hours and seconds, which neither months nor summer time can bend."""
     sign = "-" if value < timedelta(0) else ""
     value = abs(value)
-    whole = value.days * 86_400 + value.seconds
     fraction = f".{value.microseconds:06d}".rstrip("0") if value.microseconds else ""
-    return f"{sign}PT{whole}{fraction}S"
+    return f"{sign}P{f'{value.days}D' if value.days else ''}T{value.seconds}{fraction}S"
 
 
 def _float(value: float) -> Any:

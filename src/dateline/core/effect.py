@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
@@ -56,10 +56,18 @@ class Effect(Model, Step):
                 if name not in cls.model_fields:
                     raise Unloadable(f"{where}: {template!r} names {name!r}, which is not a field of it")
 
+    def keyed(self, part: str) -> Self:
+        """Return the same effect under a part of its own, where a handler yields several of one kind."""
+        made = self.model_copy()
+        # Not a field, so not frozen, and no part of what is recorded.
+        object.__setattr__(made, "__pydantic_private__", {**(self.__pydantic_private__ or {}), "_part": part})
+        return made
+
     def step_type(self) -> str:
         """Return the effect's kind."""
         return self.__kind__
 
     def step_part(self) -> str | None:
         """Return what `keyed` or the declared key says."""
-        return self._part if self._part is not None else fill(self.__key__, self) if self.__key__ else None
+        part: str | None = (self.__pydantic_private__ or {}).get("_part")
+        return part if part is not None else fill(self.__key__, self) if self.__key__ else None

@@ -66,7 +66,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
         Refused: As the tree in `errors` says; recorded first, unless this is a preview or the kind opts out.
         Contention: From outside, when the time budget is spent.
     """
-    tries = _Tries(look=isinstance(request.expects, Preview))
+    tries = _Tries(look=isinstance(request.expects, Preview) and request.ending is Ending.COMMIT)
     try:
         while True:
             try:
@@ -223,6 +223,7 @@ def _again(id: UUID, request: Request, versions: Versions, store: Store) -> Flow
         raise Conflict("the request key is being claimed by another writer")
     refusal = entry.refusal
     if refusal is not None:
+        refusal.repeated = True
         raise refusal
     return committed_from(entry, request.event)
 
@@ -287,7 +288,10 @@ def snapshots_of(cascade: Cascade, seen: tuple[Values, ...]) -> dict[type[Snapsh
 
 def _fitting(one: Field, values: Values) -> Any:
     if one.record is None:
-        return values[0] if values else None
+        found = values[0] if values else None
+        if found is None and one.least:
+            raise NotFound(f"{one.path}: there is no such value", field=one.path)
+        return found
     assert one.table is not None
     if len(values) < one.least:
         raise NotFound(f"{one.path}: no such row in {one.table.name}", field=one.path, table=one.table.name)
@@ -331,7 +335,7 @@ def _draft(
     sealer = Sealer(request.seed, subjects[0] if subjects else "")
     asked = store.asked(cascade, event) if seen.values else ()
     snapshot = {
-        one.place: {**asked[index], "rows": sealer.plain(list(values), f"/snapshot/{one.place}/rows")}
+        one.place: {**asked[index], "rows": _rows(sealer, one, values)}
         for index, (one, values) in enumerate(zip(cascade.fields, seen.values, strict=bool(seen.values)))
     }
     outcome = "committed" if refusal is None else refusal.outcome
@@ -339,12 +343,14 @@ def _draft(
     if refusal is not None:
         decision["refusal"] = {"detail": refusal.detail, **refusal.facts}
     shape = versions.shape_date(type(event))
+    asked_for = sealer.plain(event, "/input")
     body = canonical(
         {
             "decision": decision,
-            "input": sealer.plain(event, "/input"),
+            "input": asked_for,
             "kind": event.__kind__,
             "meta": event.meta.facts(),
+            "sealed": len(sealer.sealed),
             "shape": shape,
             "snapshot": snapshot,
         }
@@ -367,6 +373,13 @@ def _draft(
     )
 
 
+def _rows(sealer: Sealer, one: Field, values: Values) -> Any:
+    path = f"/snapshot/{one.place}/rows"
+    if one.personal:
+        return [None if found is None else sealer.seal(found, f"{path}/{index}") for index, found in enumerate(values)]
+    return sealer.plain(list(values), path)
+
+
 def _refuse(
     request: Request,
     versions: Versions,
@@ -381,7 +394,7 @@ def _refuse(
     if decided is not None:
         event, cascade, seen = decided
     else:
-        event = request.event.with_meta(_meta(request, None))
+        event = request.event.with_meta(replace(_meta(request, None), id=request.spare))
         cascade, seen = Cascade(event.__kind__, None, type(event)), Seen((), None)
     draft = _draft(request, versions, store, event, cascade, Plan(), seen, refusal)
     if request.joined:

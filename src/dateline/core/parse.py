@@ -12,7 +12,7 @@ from dateline.core.event import Event
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Snapshot
 from dateline.core.version import Versions
-from dateline.errors import Malformed, UnknownVersion
+from dateline.errors import Malformed
 
 __all__ = ["decide", "parse"]
 
@@ -84,21 +84,10 @@ def decide(event: Event, *snapshots: Snapshot, version: date | str, versions: Ve
         UnknownVersion: For a version before the first.
         Malformed: When a snapshot that a handler takes is missing.
     """
-    known = [found for found in versions.versions if found.date <= _day(version)]
-    if not known:
-        raise UnknownVersion(f"{version} is before the first version, {versions.versions[0].date}", asked=str(version))
-    cascade = versions.for_event(event, known[-1].date)
+    chosen = versions.asked(version)
+    cascade = versions.for_event(event, chosen.date)
     given = {type(snapshot): snapshot for snapshot in snapshots}
     missing = [snapshot.__qualname__ for snapshot in cascade.snapshots if snapshot not in given]
     if missing:
-        raise Malformed(f"{event.__kind__} under {known[-1].date} also needs {', '.join(missing)}")
+        raise Malformed(f"{event.__kind__} under {chosen.date} also needs {', '.join(missing)}")
     return cascade.decide(event, given)
-
-
-def _day(version: date | str) -> date:
-    try:
-        return date.fromisoformat(version) if isinstance(version, str) else version
-    except ValueError:
-        raise UnknownVersion(
-            f"{str(version)[:40]!r} is no version; send a date such as 2018-08-01", asked=str(version)[:40]
-        ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from dateline.core.event import fill
 from dateline.core.model import Model, personal_fields
 from dateline.errors import NotCanonical
 
-__all__ = ["MARK", "Sealed", "Sealer", "sealed_digest", "unsealed"]
+__all__ = ["ERASED", "MARK", "MASK", "Sealed", "Sealer", "mark_at", "sealed_digest", "unsealed"]
 
 MARK = "$personal"
 """The key of the object that stands in a body where a personal value was."""
@@ -105,29 +105,35 @@ def sealed_digest(sealed: Sealed) -> str:
 
 
 def unsealed(part: Any, path: str, values: Mapping[str, Any]) -> Any:
-    """Return a part of a body with its personal values in their places.
+    """Return a part of a record with its personal values in their places.
 
     Args:
         path: Where in the record the part stands.
-        values: The personal values by path; what is missing there was erased.
+        values: The personal values by path. They alone say where one was: what merely looks like a digest is left as it is.
     """
+    if path in values:
+        return values[path]
     if isinstance(part, dict):
-        if len(part) == 1 and MARK in part:
-            return values.get(path, ERASED)
         return {key: unsealed(item, f"{path}/{key}", values) for key, item in part.items()}
     if isinstance(part, list):
         return [unsealed(item, f"{path}/{index}", values) for index, item in enumerate(part)]
     return part
 
 
-def marks(part: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield (path, digest) for each place of a body where a personal value was."""
+def mark_at(part: Any, path: str, of: str) -> str | None:
+    """Return the digest that stands for a personal value, or None where there is none.
+
+    Args:
+        path: Where in the record the part stands.
+        of: Where in the record the value was.
+    """
+    if path == of:
+        return part.get(MARK) if isinstance(part, dict) and isinstance(part.get(MARK), str) else None
     if isinstance(part, dict):
-        if len(part) == 1 and MARK in part:
-            yield path, part[MARK]
-            return
-        for key, item in part.items():
-            yield from marks(item, f"{path}/{key}")
+        inner = ((f"{path}/{key}", item) for key, item in part.items())
     elif isinstance(part, list):
-        for index, item in enumerate(part):
-            yield from marks(item, f"{path}/{index}")
+        inner = ((f"{path}/{index}", item) for index, item in enumerate(part))
+    else:
+        return None
+    found = (mark_at(item, at, of) for at, item in inner if of == at or of.startswith(f"{at}/"))
+    return next((mark for mark in found if mark is not None), None)

@@ -146,6 +146,10 @@ def unique(planned: Iterable[Planned], new: Planned) -> None:
         raise DuplicateKey(f"{new.handler} ({new.date}) yields {new.key} twice; {way}")
 
 
+_GONE = ("delete", "")
+"""The verbs that leave no row: deleted, and inserted and deleted again by one event."""
+
+
 def coalesce(planned: Iterable[Planned]) -> tuple[Change, ...]:
     """Return one change for each row that the steps touch.
 
@@ -164,9 +168,9 @@ def coalesce(planned: Iterable[Planned]) -> tuple[Change, ...]:
         # A row whose key the database has yet to assign is known by its insert, and by nothing else.
         row = (step.mapped, step.row_key) if step.key_values is not None else (step.mapped, getattr(step, "row", None))
         old = rows.get(row)
-        if old is not None and old.verb == "delete" and isinstance(step, Insert):
+        if old is not None and old.verb in _GONE and isinstance(step, Insert):
             _clash(old, new, step, ())
-            done.append(old)
+            done += [old] if old.verb else []
             old = None
         rows[row] = _start(step, new, ordinal) if old is None else _merge(old, step, new, ordinal)
     return tuple(
@@ -181,16 +185,14 @@ def _start(step: Operation[Any], new: Planned, ordinal: int) -> Change:
 def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Change:
     steps = (*old.steps, new)
     if isinstance(step, Delete):
-        verb = "" if old.verb == "insert" else "delete"
+        verb = "" if old.verb in ("insert", "") else "delete"
         return Change(verb, old.mapped, old.table, old.key_values, {}, steps, ordinal)
     both = (
-        ()
-        if old.verb == "delete" or isinstance(step, Insert)
-        else tuple(sorted(old.values.keys() & step.values.keys()))
+        () if old.verb in _GONE or isinstance(step, Insert) else tuple(sorted(old.values.keys() & step.values.keys()))
     )
-    if isinstance(step, Insert) or old.verb == "delete" or both:
+    if isinstance(step, Insert) or old.verb in _GONE or both:
         _clash(old, new, step, both)
-    if isinstance(step, Insert) or old.verb == "delete":
+    if isinstance(step, Insert) or old.verb in _GONE:
         raise ClashingSteps(
             f"{new.handler} ({new.date}) yields {step.verb} of {step.table.name}[{step.row_key}] after {old.last.handler} "
             f"({old.last.date}) yielded its {old.last.step.verb if isinstance(old.last.step, Operation) else ''}"

@@ -78,6 +78,7 @@ class Request:
 
     Args:
         id: The event's id, also under every retry.
+        spare: The id of the record of a refusal that was not decided; another than `id` where that is a preview's.
         now: The runner's clock when it decides.
         at: When it happened, where that is not now.
         version: What the caller asked for.
@@ -88,6 +89,7 @@ class Request:
     event: Event
     ending: Ending
     id: UUID
+    spare: UUID
     now: datetime
     seed: bytes
     actor: Actor

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
 from dateline.core.canon import canonical, digest
 from dateline.core.event import places
-from dateline.core.model import Model
+from dateline.core.model import Model, personal_fields
 from dateline.core.query import Query, Rows, Value
 from dateline.core.table import Table, row_key, table_of
 from dateline.errors import NotQueried, WrongColumn
@@ -60,6 +60,16 @@ class Record(Model, Generic[T]):
                 raise WrongColumn(f"{where}: its subject names {name!r}, which is not a field of it")
 
 
+def _selects_personal(statement: Any) -> bool:
+    """Tell whether a value is taken from a personal column; SQLAlchemy's annotations say of which mapped class it is."""
+    for column in getattr(statement, "selected_columns", ()):
+        mapper = getattr(column, "_annotations", {}).get("parententity")
+        known = table_of(mapper.class_).columns.get(column.key) if mapper is not None else None
+        if known is not None and known.personal:
+            return True
+    return False
+
+
 def row_of(record: Record[Any]) -> str:
     """Return which row a record is of: `table/key`. A function, since `row` and `key` are names that columns have."""
     return f"{table_of(record.__table__).name}/{key_of(record)}"
@@ -93,6 +103,7 @@ class Field:
         table: The rows' table; None for a value.
         least: The fewest rows that it takes.
         most: The most rows that it takes; None for any number.
+        personal: The value is about a person; of rows, their records say which columns are.
     """
 
     snapshot: type[Snapshot]
@@ -102,6 +113,7 @@ class Field:
     table: Table | None
     least: int
     most: int | None
+    personal: bool = False
 
     @property
     def path(self) -> str:
@@ -143,7 +155,9 @@ def fields_of(snapshot: type[Snapshot]) -> tuple[Field, ...]:
 def _field(snapshot: type[Snapshot], name: str, annotation: Any) -> Field:
     query = snapshot.__queries__[name]
     if isinstance(query, Value):
-        return Field(snapshot, name, query, None, None, 1, 1)
+        empty = type(None) in get_args(annotation) if get_origin(annotation) in (Union, UnionType) else False
+        personal = name in personal_fields(snapshot) or _selects_personal(query.statement)
+        return Field(snapshot, name, query, None, None, 0 if empty else 1, 1, personal)
     where = f"{snapshot.__module__}.{snapshot.__qualname__}.{name}"
     least, most, inner = 1, 1, annotation
     if get_origin(annotation) in (Union, UnionType):

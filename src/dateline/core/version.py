@@ -245,8 +245,14 @@ class Versions:
         """
         if asked == "as-of-occurred":
             return self._in_force(occurred or now, "that instant")
-        if asked is None:
-            return self._in_force(now, "now")
+        return self._in_force(now, "now") if asked is None else self.asked(asked)
+
+    def asked(self, asked: date | str) -> Version:
+        """Return the newest version whose date is not after the one asked for, in force or not.
+
+        Raises:
+            UnknownVersion: Before the first version, or when the text is no date.
+        """
         day = _date(asked)
         known = [version for version in self.versions if version.date <= day]
         if not known:

@@ -141,10 +141,18 @@ class Connection:
                 cursors[0].execute(statement.sql, statement.params)
             else:
                 _dumpable(batch)
-                with driver.pipeline():
-                    for one in batch.statements:
-                        cursors.append(psycopg.RawCursor(driver))
-                        cursors[-1].execute(one.sql, one.params or None)
+                failure = None
+                with driver.pipeline() as pipeline:
+                    try:
+                        for one in batch.statements:
+                            cursors.append(psycopg.RawCursor(driver))
+                            cursors[-1].execute(one.sql, one.params or None)
+                        pipeline.sync()
+                    except psycopg.Error as error:
+                        # An error that leaves the pipeline's block is logged by psycopg, with what the server said.
+                        failure = error
+                if failure is not None:
+                    raise failure
             return [_result(cursor, cursor.fetchall() if cursor.description else ()) for cursor in cursors]
         except NotStorable as error:
             self._settled(error)
@@ -230,10 +238,17 @@ class AsyncConnection:
                 await cursors[0].execute(statement.sql, statement.params)
             else:
                 _dumpable(batch)
-                async with driver.pipeline():
-                    for one in batch.statements:
-                        cursors.append(psycopg.AsyncRawCursor(driver))
-                        await cursors[-1].execute(one.sql, one.params or None)
+                failure = None
+                async with driver.pipeline() as pipeline:
+                    try:
+                        for one in batch.statements:
+                            cursors.append(psycopg.AsyncRawCursor(driver))
+                            await cursors[-1].execute(one.sql, one.params or None)
+                        await pipeline.sync()
+                    except psycopg.Error as error:
+                        failure = error
+                if failure is not None:
+                    raise failure
             return [_result(cursor, await cursor.fetchall() if cursor.description else ()) for cursor in cursors]
         except NotStorable as error:
             await self._settled(error)

@@ -52,7 +52,7 @@ def dialect_of(made: Engine) -> Dialect:
 def _url(database: str | URL | Engine | AsyncEngine, *, asynchronous: bool) -> URL:
     try:
         url = database.url if isinstance(database, Engine | AsyncEngine) else make_url(database)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise DatelineError("that is no database URL; write sqlite:///file.db or postgresql://user@host/name") from None
     name = url.get_backend_name()
     if name not in _DRIVERS:

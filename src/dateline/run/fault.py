@@ -61,6 +61,10 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
         )
     if state == "42P01" and "dateline_" in str(error):
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
+    if state == "42501":
+        return DatelineError(
+            f"the database's user lacks a right: {_QUOTED.sub('…', error.diag.message_primary or state)}"
+        )
     if (
         state in _GONE
         or state.startswith("08")

@@ -7,13 +7,13 @@ import importlib
 import inspect
 import pkgutil
 import re
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, tzinfo
+from pathlib import Path
 from types import ModuleType
 
 from dateline.core.canon import digest
-from dateline.core.layer import place, role_of
+from dateline.core.layer import role_of
 from dateline.core.version import Layer, Version, Versions
 from dateline.errors import BadVersion
 
@@ -40,6 +40,7 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
         raise BadVersion(
             f"{root.__name__} is a module, not a package; versions are folders in a package, such as v2024_01_01"
         )
+    _whole(root)
     found: list[Version] = []
     layers: list[Layer] = []
     sources: dict[str, str] = {}
@@ -92,12 +93,22 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def _sources(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Yield a digest of each handler's code, blind to layout and comments."""
-    for found in vars(module).values():
-        if role_of(found) is None or getattr(found, "__module__", None) != module.__name__:
-            continue
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(found)))
-        except (OSError, SyntaxError) as error:
-            raise BadVersion(f"{place(found)}: its source cannot be read ({error})") from error
-        yield f"{module.__name__}.{found.__qualname__}", digest(ast.dump(tree).encode())
+    """Yield a digest for each handler: of its whole module, since it may call what stands beside it; blind to layout and comments."""
+    handlers = [found for found in vars(module).values() if role_of(found) and found.__module__ == module.__name__]
+    if not handlers:
+        return
+    try:
+        code = digest(ast.dump(ast.parse(inspect.getsource(module))).encode())
+    except (OSError, SyntaxError) as error:
+        raise BadVersion(f"{module.__name__}: its source cannot be read ({error})") from error
+    yield from ((f"{module.__name__}.{found.__qualname__}", code) for found in handlers)
+
+
+def _whole(root: ModuleType) -> None:
+    """Refuse a folder of a date that Python would not see as a package: its rules would be missing without a word."""
+    for base in root.__path__:
+        for folder in Path(base).glob("v[0-9]*"):
+            if folder.is_dir() and not (folder / "__init__.py").exists() and any(folder.rglob("*.py")):
+                raise BadVersion(
+                    f"{root.__name__}.{folder.name} has no __init__.py; add one, with a docstring that says why"
+                )

@@ -7,8 +7,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 import dateline.sql.migrations as scripts
+from dateline.errors import Unreachable
 
 __all__ = ["upgrade", "upgrade_on"]
 
@@ -18,8 +20,16 @@ LOCK = 0x646174656D6967
 
 def upgrade(engine: Engine) -> None:
     """Make or update the trail's tables; the application's own are not touched."""
-    with engine.connect() as connection:
-        upgrade_on(connection)
+    try:
+        with engine.connect() as connection:
+            upgrade_on(connection)
+    except OperationalError as error:
+        raise unreachable(error) from error
+
+
+def unreachable(error: OperationalError) -> Unreachable:
+    """Return why there is no connection, without the URL, which holds a password."""
+    return Unreachable(f"no connection to the database: {str(error.orig).splitlines()[0][:300]}")
 
 
 def upgrade_on(connection: Connection) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import ModuleType
 from typing import Any, Required, TypedDict, Unpack
 from uuid import UUID
@@ -19,7 +19,7 @@ from dateline.core.outcome import Committed, Expects, Preview
 from dateline.core.parse import parse
 from dateline.core.request import Draft, Ending, Flow, Pause, Request
 from dateline.core.version import Versions
-from dateline.errors import Conflict, Malformed, Refused
+from dateline.errors import Conflict, Contention, Malformed, Refused
 from dateline.run import log
 from dateline.run.clock import Clock, new_id, new_seed, now
 from dateline.run.engine import dialect_of
@@ -110,10 +110,12 @@ class Path:
         moment = self.clock()
         expects = given.get("expects")
         at = _utc(given.get("at"))
+        spare = new_id(moment)
         return Request(
             event=event,
             ending=ending,
-            id=expects.event_id if isinstance(expects, Preview) else new_id(moment),
+            id=expects.event_id if isinstance(expects, Preview) else spare,
+            spare=spare,
             now=moment,
             seed=new_seed(),
             actor=Actor.of(given["actor"]),
@@ -159,17 +161,19 @@ class Path:
         """Read a page of the trail."""
         return self.store.trail.page(Filters(**asked), self.versions)
 
-    def awaiting(self, of: UUID | str, tenant: str, patience: timedelta) -> Flow[Entry | None]:
-        """Look for an event, by id or request key, until it is there or patience ends."""
-        until = self.clock() + patience
+    def awaiting(self, of: UUID | str, tenant: str) -> Flow[Entry | None]:
+        """Look for an event, by id or request key, until it is there or the time budget is spent."""
         tries = 0
         while True:
             asked = Filters(tenant=tenant, limit=1, **({"id": of} if isinstance(of, UUID) else {"key": of}))
             page = yield from self.store.trail.page(asked, self.versions)
-            if page.entries or self.clock() >= until:
-                return page.entries[0] if page.entries else None
+            if page.entries:
+                return page.entries[0]
             tries += 1
-            yield Pause(min(tries, 6))
+            try:
+                yield Pause(min(tries, 6))
+            except Contention:
+                return None
 
     def recording(self, draft: Draft) -> Flow[None]:
         """Record a refusal by itself, outside of the transaction in which it came about."""

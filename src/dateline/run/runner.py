@@ -9,6 +9,7 @@ from typing import Self, TypeVar, Unpack
 from uuid import UUID
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
@@ -88,7 +89,7 @@ class Runner(Path):
 
     def outcome(self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)) -> Entry | None:
         """Wait for an event, by its id or its request key, and return it; None when patience ends before it is there."""
-        return self._driven(self.awaiting(of, tenant, patience), budget=patience * 2)
+        return self._driven(self.awaiting(of, tenant), budget=patience)
 
     def sequence(self) -> int:
         """Give all events that can be seen their positions in the feed; return how many there were."""
@@ -164,8 +165,11 @@ class AsyncRunner(Path):
 
     async def migrate(self) -> None:
         """As `Runner.migrate`."""
-        async with self.engine.connect() as connection:
-            await connection.run_sync(migrate.upgrade_on)
+        try:
+            async with self.engine.connect() as connection:
+                await connection.run_sync(migrate.upgrade_on)
+        except OperationalError as error:
+            raise migrate.unreachable(error) from error
 
     async def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Runner.dispatch`."""
@@ -183,7 +187,7 @@ class AsyncRunner(Path):
         self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)
     ) -> Entry | None:
         """As `Runner.outcome`."""
-        return await self._driven(self.awaiting(of, tenant, patience), budget=patience * 2)
+        return await self._driven(self.awaiting(of, tenant), budget=patience)
 
     async def sequence(self) -> int:
         """As `Runner.sequence`."""

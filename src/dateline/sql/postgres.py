@@ -175,7 +175,7 @@ def _decoder(one: Field) -> Callable[[str], Values]:
     """Return what makes a field's records of the server's text: pydantic at once, where each type's JSON is its value's."""
     if one.record is None:
         annotation: Any = one.snapshot.model_fields[one.name].rebuild_annotation()
-        holder = create_model("Value", __config__=ConfigDict(strict=True), value=(annotation, ...))
+        holder = create_model("Value", __config__=ConfigDict(strict=True), value=(annotation | None, ...))
         values: TypeAdapter[Any] = TypeAdapter(tuple[holder, ...])  # type: ignore[valid-type]  # made at run time
         return lambda text: tuple(found.value for found in _validated(one, values.validate_json, text))
     record = one.record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
@@ -10,7 +11,7 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy import bindparam, insert
 from sqlalchemy import column as sql_column
 
-from dateline.core.canon import canonical, plain
+from dateline.core.canon import canonical
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
 from dateline.core.personal import Sealed
@@ -100,7 +101,7 @@ class Recorder:
                 ordinal=ordinal,
                 step=planned.key,
                 kind=effect.__kind__,
-                payload=plain(found),
+                payload=json.loads(canonical(found)),
                 handler=planned.handler,
                 date=planned.date,
             )

@@ -174,7 +174,7 @@ class Single:
             parts.append(f"image (i, before, after) AS (VALUES {', '.join(images)})")
         for name in ("operation", "effect", "delivery", "subject", "personal", "pending"):
             if name != "operation" or images:
-                parts.append(f"{name} AS ({add(name, self._recording[name])})")
+                parts += [f"{name} AS ({add(name, self._recording[name])})"]
         # The cast fails on purpose: inside one statement, only an error takes back what the other parts did. It depends on a count,
         # so the planner cannot try it beforehand.
         end = f"SELECT CASE {' '.join(refusals)} ELSE 0 END, event.seq, event.recorded_at FROM met LEFT JOIN event ON true"

@@ -155,7 +155,7 @@ def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
     readers = [_reader(column.type) for column in query.selected_columns]
     if one.record is None:
         annotation: Any = one.snapshot.model_fields[one.name].rebuild_annotation()
-        adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(strict=True))
+        adapter: TypeAdapter[Any] = TypeAdapter(annotation | None, config=ConfigDict(strict=True))
 
         def single(rows: Sequence[Sequence[Any]]) -> Values:
             return tuple(adapter.validate_python(readers[0](row[0]) if readers[0] else row[0]) for row in rows)

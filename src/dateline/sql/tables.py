@@ -162,8 +162,9 @@ personal = Table(
     Column("seq", _big, nullable=False),
     Column("path", Text, nullable=False),
     Column("subject", String(400), nullable=False),
-    Column("salt", String(32), nullable=False),
-    Column("value", Text, nullable=False),
+    # Both are NULL once the value was erased; the row stays, so that it is known where one was.
+    Column("salt", String(32)),
+    Column("value", Text),
     PrimaryKeyConstraint("tenant", "seq", "path", name="dateline_personal_pkey"),
     Index("dateline_personal_subject", "tenant", "subject"),
 )

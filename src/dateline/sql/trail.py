@@ -17,7 +17,7 @@ from dateline.core.entry import Entry, Page, Written
 from dateline.core.event import Event
 from dateline.core.meta import Actor, Meta, Reason
 from dateline.core.outcome import Performed
-from dateline.core.personal import unsealed
+from dateline.core.personal import ERASED, unsealed
 from dateline.core.request import Flow
 from dateline.core.version import Versions
 from dateline.errors import Malformed
@@ -63,6 +63,8 @@ class Filters:
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MOST:
             raise Malformed(f"limit={self.limit}: a page holds 1 to {MOST} entries")
+        if self.row is not None and self.table is None:
+            raise Malformed("row= is a key within a table; pass table= too")
         for name in ("since", "until"):
             found = getattr(self, name)
             if found is not None and found.tzinfo is None:
@@ -208,7 +210,7 @@ def _entry(
     versions: Versions,
 ) -> Entry:
     operations, effects, subjects, personal = parts
-    values = {one["path"]: json.loads(one["value"]) for one in personal}
+    values = {one["path"]: ERASED if one["value"] is None else json.loads(one["value"]) for one in personal}
     body = json.loads(row["body"])
     facts = body["meta"]
     return Entry(

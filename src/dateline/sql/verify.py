@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, bindparam, select
 
 from dateline.core.canon import digest
-from dateline.core.personal import Sealed, marks, sealed_digest
+from dateline.core.personal import Sealed, mark_at, sealed_digest
 from dateline.core.request import Flow
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
@@ -59,24 +59,20 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
         )
         results: list[Result] = yield batch
         rows, operations, effects, personal = (result.rows for result in results[1:-1])
-        kept: dict[int, dict[str, Sealed]] = defaultdict(dict)
+        kept: dict[int, list[Sealed]] = defaultdict(list)
         for seq, path, subject, salt, value in personal:
-            kept[seq][path] = Sealed(path, subject, salt, value)
-            values += 1
+            kept[seq].append(Sealed(path, subject, salt or "", value))
+            values += value is not None
+            erased += value is None
         parts: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        for seq, ordinal, declared, before, after_ in operations:
-            parts[seq] += [
-                (f"/operations/{ordinal}/{name}", text)
-                for name, text in (("declared", declared), ("before", before), ("after", after_))
-                if text is not None
-            ]
+        for seq, ordinal, before, after_ in operations:
+            images = (("before", before), ("after", after_))
+            parts[seq] += [(f"/operations/{ordinal}/{name}", text) for name, text in images if text is not None]
         for seq, ordinal, payload in effects:
             parts[seq].append((f"/effects/{ordinal}", payload))
         for seq, body, sha256, kind, outcome, actor in rows:
             events += 1
-            found, gone = _event(body, sha256, kind, outcome, actor, parts[seq], kept[seq])
-            faults += [(seq, fault) for fault in found]
-            erased += gone
+            faults += [(seq, fault) for fault in _event(body, sha256, kind, outcome, actor, parts[seq], kept[seq])]
         if len(rows) < PAGE:
             return Verification(events, values, erased, tuple(faults))
         after = rows[-1][0]
@@ -91,39 +87,34 @@ def _statements(tenant: str | None) -> list[Any]:
     o, f, p = tables.operation.c, tables.effect.c, tables.personal.c
     return [
         select(e.seq, e.body, e.sha256, e.kind, e.outcome, e.actor).where(e.seq.in_(seqs)).order_by(e.seq),
-        select(o.seq, o.ordinal, o.declared, o.before, o.after).where(o.seq.in_(seqs)),
+        select(o.seq, o.ordinal, o.before, o.after).where(o.seq.in_(seqs)),
         select(f.seq, f.ordinal, f.payload).where(f.seq.in_(seqs)),
         select(p.seq, p.path, p.subject, p.salt, p.value).where(p.seq.in_(seqs)),
     ]
 
 
 def _event(
-    body: str, sha256: str, kind: str, outcome: str, actor: str, parts: list[tuple[str, str]], kept: dict[str, Sealed]
-) -> tuple[list[str], int]:
+    body: str, sha256: str, kind: str, outcome: str, actor: str, parts: list[tuple[str, str]], kept: list[Sealed]
+) -> list[str]:
     if digest(body.encode()) != sha256:
-        return ["the body is not the one that was recorded"], 0
+        return ["the body is not the one that was recorded"]
     held = json.loads(body)
-    faults = []
-    for name, column, told in (
-        ("kind", kind, held["kind"]),
-        ("outcome", outcome, held["decision"]["outcome"]),
-        ("actor", actor, held["meta"]["actor"]["id"]),
-    ):
-        if column != told:
-            faults.append(f"the column {name} is not what the body says")
-    places = [*marks(held["input"], "/input")]
-    for path, part in held["snapshot"].items():
-        places += marks(part["rows"], f"/snapshot/{path}/rows")
-    for path, text in parts:
-        places += marks(json.loads(text), path)
-    erased = 0
-    for path, expected in places:
-        sealed = kept.get(path)
-        if sealed is None and "/declared/" in path:
-            # Kept once, with the row after; where both are the same value, the digests are too.
-            continue
-        if sealed is None:
-            erased += 1
-        elif sealed_digest(sealed) != expected:
-            faults.append(f"the personal value at {path} is not the one that was recorded")
-    return faults, erased
+    told = {"kind": held["kind"], "outcome": held["decision"]["outcome"], "actor": held["meta"]["actor"]["id"]}
+    columns = {"kind": kind, "outcome": outcome, "actor": actor}
+    faults = [f"the column {name} is not what the body says" for name, value in columns.items() if value != told[name]]
+    places = {
+        "/input": held["input"],
+        "/snapshot": held["snapshot"],
+        **{path: json.loads(text) for path, text in parts},
+    }
+    inside = [sealed for sealed in kept if sealed.path.startswith(("/input/", "/snapshot/"))]
+    if len(inside) != held["sealed"]:
+        faults.append(f"{held['sealed']} personal values were recorded beside the body, and {len(inside)} are there")
+    for sealed in kept:
+        root = next((path for path in places if sealed.path.startswith(f"{path}/")), None)
+        mark = None if root is None else mark_at(places[root], root, sealed.path)
+        if mark is None:
+            faults.append(f"there is a personal value at {sealed.path}, where none was recorded")
+        elif sealed.value is not None and sealed_digest(sealed) != mark:
+            faults.append(f"the personal value at {sealed.path} is not the one that was recorded")
+    return faults

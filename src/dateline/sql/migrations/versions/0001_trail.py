@@ -132,8 +132,8 @@ def upgrade() -> None:
         seq(),
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("subject", sa.String(400), nullable=False),
-        sa.Column("salt", sa.String(32), nullable=False),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("salt", sa.String(32)),
+        sa.Column("value", sa.Text),
         sa.PrimaryKeyConstraint("tenant", "seq", "path", name="dateline_personal_pkey"),
     )
     op.create_index("dateline_personal_subject", "dateline_personal", ["tenant", "subject"])
