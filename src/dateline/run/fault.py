@@ -8,7 +8,7 @@ import sqlite3
 import psycopg
 
 from dateline.core.request import Broken
-from dateline.errors import Conflict, Lost, NotMigrated, NotStorable
+from dateline.errors import Conflict, DatelineError, Lost, NotMigrated, NotStorable
 from dateline.sql.statement import Statement
 
 __all__ = ["DRIVER", "told"]
