@@ -171,9 +171,7 @@ class SqlStore:
         try:
             rows = self.performer.rows(changes, {})
             result, wrote, performed = yield from self.single.write(draft, cascade, reading, rows, proof)
-        except Broken as broken:
-            if broken.constraint != "row-count":
-                raise
+        except Broken:
             # Only the statements in order can tell which of the changes it was.
             draft.sealer.sealed[:] = kept
             return None
