@@ -14,6 +14,7 @@ import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 from sqlalchemy import ColumnElement, Text, TypeDecorator, and_, bindparam, cast, func, literal_column, select
 from sqlalchemy import Table as SqlTable
+from sqlalchemy import column as sql_column
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import insert, psycopg
 from sqlalchemy.types import TypeEngine
@@ -120,10 +121,14 @@ class Postgres(Dialect):
         return (Statement("SELECT pg_advisory_unlock($1)", (QUEUE,), "leave"),)
 
 
-def row_image(table: Any) -> ColumnElement[Any]:
-    """Return the whole row as one JSON text, its columns in the canonical order."""
-    columns = select(*(image(column).label(column.name) for column in sorted(table.columns, key=lambda c: c.name)))
-    inner = columns.correlate(table).subquery("r")
+def row_image(table: SqlTable) -> ColumnElement[Any]:
+    """Return the whole row at hand as one JSON text, its columns in the canonical order.
+
+    The columns are named without their table: SQLAlchemy gives a subquery in RETURNING a FROM of its own as soon as it sees a table
+    in it, and then the image would be of other rows.
+    """
+    named = sorted(table.columns, key=lambda c: c.name)
+    inner = select(*(image(sql_column(c.name, c.type)).label(c.name) for c in named)).subquery("r")
     return cast(select(func.row_to_json(literal_column("r"))).select_from(inner).scalar_subquery(), Text)
 
 

@@ -203,7 +203,7 @@ def _change(dialect: Dialect, row: Row) -> Compiled:
         made = update(bare).where(*here).values(values)
     else:
         made = delete(bare).where(*here)
-    image = literal_column("1") if row.change.verb == "delete" else row_image(bare)
+    image = literal_column("1") if row.change.verb == "delete" else row_image(table)
     return compiled(made.returning(image.label("img")), dialect.sql)
 
 
