@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -22,7 +22,7 @@ from pydantic_core import to_jsonable_python
 
 from dateline.errors import NotCanonical
 
-__all__ = ["canonical", "digest", "instant", "plain", "salted"]
+__all__ = ["canonical", "digest", "instant", "named", "plain", "salted"]
 
 DEEPEST = 200
 """Levels of nesting that have a canonical form; deeper input is refused before it can exhaust the stack."""
@@ -188,8 +188,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 def _object(value: dict[Any, Any], depth: int) -> Any:
     made = {}
     beyond = False
-    for key, item in value.items():
-        name = key if type(key) is str else _key(key)
+    for name, item in named(value):
         beyond = beyond or (not name.isascii() and max(name) >= "\ud800")
         made[name] = plain(item, depth + 1)
     if beyond:
@@ -199,6 +198,11 @@ def _object(value: dict[Any, Any], depth: int) -> Any:
             b"{" + b",".join(canonical(key) + b":" + canonical(item) for key, item in ordered) + b"}"
         )
     return made
+
+
+def named(value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield a dict's items under the names that the canonical form gives its keys."""
+    return ((key if type(key) is str else _key(key), item) for key, item in value.items())
 
 
 def _utf16(key: str) -> bytes:

@@ -9,18 +9,26 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dateline.core.canon import DEEPEST, canonical, plain, salted
+from dateline.core.canon import DEEPEST, canonical, named, plain, salted
 from dateline.core.event import fill
 from dateline.core.model import Model, personal_fields
 from dateline.errors import NotCanonical
 
-__all__ = ["ERASED", "MARK", "MASK", "Sealed", "Sealer", "mark_at", "sealed_digest", "unsealed"]
+__all__ = ["ERASED", "MARK", "MASK", "Sealed", "Sealer", "below", "mark_at", "sealed_digest", "unsealed"]
 
 MARK = "$personal"
 """The key of the object that stands in a body where a personal value was."""
 
 MASK = "•••"
 ERASED = "(erased)"
+
+
+def below(path: str, part: str | int) -> str:
+    """Return the JSON pointer one step further.
+
+    Source: RFC 6901.
+    """
+    return f"{path}/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"{path}/{part}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,9 @@ class Sealer:
         if isinstance(value, BaseModel):
             return self._model(value, path, depth)
         if isinstance(value, list | tuple):
-            return [self.plain(item, f"{path}/{index}", depth + 1) for index, item in enumerate(value)]
+            return [self.plain(item, below(path, index), depth + 1) for index, item in enumerate(value)]
         if isinstance(value, dict):
-            return {key: self.plain(item, f"{path}/{key}", depth + 1) for key, item in value.items()}
+            return {name: self.plain(item, below(path, name), depth + 1) for name, item in named(value)}
         return plain(value)
 
     def _model(self, model: BaseModel, path: str, depth: int) -> dict[str, Any]:
@@ -76,9 +84,9 @@ class Sealer:
         made = {}
         for name, value in model.__dict__.items():
             if name in personal and value is not None:
-                made[name] = self.seal(value, f"{path}/{name}", subject)
+                made[name] = self.seal(value, below(path, name), subject)
             else:
-                made[name] = self.plain(value, f"{path}/{name}", depth + 1)
+                made[name] = self.plain(value, below(path, name), depth + 1)
         return made
 
     def seal(
@@ -114,9 +122,9 @@ def unsealed(part: Any, path: str, values: Mapping[str, Any]) -> Any:
     if path in values:
         return values[path]
     if isinstance(part, dict):
-        return {key: unsealed(item, f"{path}/{key}", values) for key, item in part.items()}
+        return {key: unsealed(item, below(path, key), values) for key, item in part.items()}
     if isinstance(part, list):
-        return [unsealed(item, f"{path}/{index}", values) for index, item in enumerate(part)]
+        return [unsealed(item, below(path, index), values) for index, item in enumerate(part)]
     return part
 
 
@@ -130,9 +138,9 @@ def mark_at(part: Any, path: str, of: str) -> str | None:
     if path == of:
         return part.get(MARK) if isinstance(part, dict) and isinstance(part.get(MARK), str) else None
     if isinstance(part, dict):
-        inner = ((f"{path}/{key}", item) for key, item in part.items())
+        inner = ((below(path, key), item) for key, item in part.items())
     elif isinstance(part, list):
-        inner = ((f"{path}/{index}", item) for index, item in enumerate(part))
+        inner = ((below(path, index), item) for index, item in enumerate(part))
     else:
         return None
     found = (mark_at(item, at, of) for at, item in inner if of == at or of.startswith(f"{at}/"))

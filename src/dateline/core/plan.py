@@ -100,6 +100,9 @@ class Plan:
         for operation in self._operations():
             if operation.mapped is table and operation.row_key == row:
                 gone = isinstance(operation, Delete)
+                if isinstance(operation, Insert):
+                    # A new row: what it does not name is empty, whatever the old one held.
+                    values = dict.fromkeys(set(type(record).model_fields) - set(operation.table.key))
                 values.update({k: v for k, v in operation.values.items() if k in type(record).model_fields})
         if gone:
             raise LookupError(

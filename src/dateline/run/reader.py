@@ -48,11 +48,8 @@ class Reader:
             settings = settings or Settings()
         except ValidationError as error:
             raise faults("set of settings (DATELINE_…)", error) from None
-        try:
-            # One date on which nothing was decided: no kind is known, so every event comes untyped.
-            self._runner = Runner(database, versions=versions or Versions.of({"1970-01-01": ()}), settings=settings)
-        except ValueError:
-            raise DatelineError("that is no database URL: its port is no number") from None
+        # One date on which nothing was decided: no kind is known, so every event comes untyped.
+        self._runner = Runner(database, versions=versions or Versions.of({"1970-01-01": ()}), settings=settings)
 
     @property
     def name(self) -> str:
@@ -97,7 +94,7 @@ class Reader:
         try:
             yield
         except DBAPIError as error:
-            raise Unreachable(f"no connection to the database: {_sentence(error.orig or error)}") from error
+            raise DatelineError(f"the database refuses: {_sentence(error.orig or error)}") from error
         except DRIVER as error:
             raise DatelineError(f"the database refuses: {_sentence(error)}") from error
 

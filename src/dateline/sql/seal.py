@@ -8,7 +8,7 @@ from typing import Any
 
 from dateline.core.canon import canonical
 from dateline.core.model import personal_fields
-from dateline.core.personal import Sealer
+from dateline.core.personal import Sealer, below
 from dateline.core.plan import Change
 from dateline.core.table import table_of
 from dateline.core.version import Versions
@@ -59,13 +59,13 @@ class RowSealer:
             whose = self._whose(change, row, sealer)
             for name in personal.keys() & row.keys():
                 if row[name] is not None:
-                    row[name] = sealer.seal(row[name], f"{root}/{part}/{name}", whose)
+                    row[name] = sealer.seal(row[name], below(f"{root}/{part}", name), whose)
             made[part] = canonical(row).decode()
         for name in personal.keys() & declared.keys():
             if declared[name] is not None:
                 # The row after holds the same value: one copy is enough, and one erasure.
                 declared[name] = sealer.seal(
-                    declared[name], f"{root}/declared/{name}", salt_of=f"{root}/after/{name}", keep=False
+                    declared[name], below(f"{root}/declared", name), salt_of=below(f"{root}/after", name), keep=False
                 )
         made["declared"] = canonical(declared).decode()
         return made

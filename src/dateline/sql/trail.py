@@ -17,7 +17,7 @@ from dateline.core.entry import Entry, Page, Written
 from dateline.core.event import Event
 from dateline.core.meta import Actor, Meta, Reason
 from dateline.core.outcome import Performed
-from dateline.core.personal import ERASED, unsealed
+from dateline.core.personal import ERASED, below, unsealed
 from dateline.core.request import Flow
 from dateline.core.version import Versions
 from dateline.errors import Malformed
@@ -263,7 +263,9 @@ def _operation(row: dict[str, Any], values: Mapping[str, Any]) -> Written:
     after = part("after")
     # A declared personal value is kept once, with the row that holds it.
     kept = {
-        f"{root}/declared/{name}": value for name, value in (after or {}).items() if f"{root}/after/{name}" in values
+        below(f"{root}/declared", name): value
+        for name, value in (after or {}).items()
+        if below(f"{root}/after", name) in values
     }
     return Written(
         ordinal=row["ordinal"],
