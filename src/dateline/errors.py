@@ -24,6 +24,7 @@
     ├── NotCanonical           a value that has no canonical form
     ├── Unreachable            no connection to the database can be had
     │   └── Lost               the connection went away in the middle
+    ├── Unable                 the database cannot do this now: full, read-only, no right
     ├── NotMigrated            the trail's tables are missing or old
     ├── NotSerializable        a joined connection that could lose updates
     └── TrailFault             the trail disagrees with itself
@@ -72,6 +73,7 @@ __all__ = [
     "StaleSnapshot",
     "TooMany",
     "TrailFault",
+    "Unable",
     "Unassigned",
     "UndeclaredStep",
     "UnknownKind",
@@ -377,6 +379,10 @@ class Lost(Unreachable):
 
     Whether a write happened is unknown until somebody looks. A dispatch looks by itself; at the end of `together`, the caller must.
     """
+
+
+class Unable(DatelineError):
+    """The database cannot do this now: its disk is full, it is read-only, a right is missing. Nothing was written."""
 
 
 class NotSerializable(DatelineError):

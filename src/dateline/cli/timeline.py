@@ -118,7 +118,7 @@ def _refusal(entry: Entry) -> Iterator[tuple[str, Text]]:
 
 def _decided(handler: str, date: str) -> Text:
     module, _, name = handler.rpartition(".")
-    return Text.assemble(("by ", "dim"), name, (f" in {module}, {date}" if module else f", {date}", "dim"))
+    return Text.assemble(("by ", "dim"), name, (f" of {date}" + (f", {module}" if module else ""), "dim"))
 
 
 def _row(full: Written, one: Written, width: int) -> Text:

@@ -26,6 +26,7 @@ from dateline.core.version import Versions
 from dateline.errors import (
     Conflict,
     ConstraintRefused,
+    Contention,
     DatelineError,
     Denied,
     KeyReused,
@@ -57,6 +58,7 @@ class _Tries:
     proof: Any = None
     root: UUID | None = None
     refusal: Refused | None = None
+    lost: Lost | None = None
 
 
 def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed | Preview]:
@@ -75,6 +77,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
             except Conflict:
                 if request.joined:
                     raise
+                tries.lost = None
             except Broken as broken:
                 seen = (broken.constraint, tries.proof)
                 if request.joined or request.ending is Ending.REHEARSE or tries.broken == seen:
@@ -88,12 +91,18 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                     raise tries.refusal from None
                 tries.refusal = refusal
                 continue
-            except Lost:
+            except Lost as lost:
                 if request.joined:
                     raise
-                tries.look, tries.alone = True, False
+                tries.look, tries.alone, tries.lost = True, False, lost
             tries.count += 1
-            yield Pause(tries.count)
+            try:
+                yield Pause(tries.count)
+            except Contention:
+                if tries.lost is not None:
+                    # It was no other writer that took the time.
+                    raise tries.lost from None
+                raise
     except GeneratorExit:
         raise
     except BaseException:
@@ -135,7 +144,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     if seen.recorded:
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
-        if request_digest(request.event, seen.claim.salt) != seen.claim.request:
+        if request_digest(request.event, seen.claim.salt, request.at, request.version) != seen.claim.request:
             reused = KeyReused(
                 f"the key {request.key!r} came with another request before; a new request needs a new key",
                 key=request.key,
@@ -358,7 +367,7 @@ def _draft(
     claim = None
     if request.key is not None and (refusal is None or isinstance(refusal, Rejected | NotFound | TooMany)):
         salt = request.seed[:16]
-        claim = (request.scope, request.key, salt, request_digest(event, salt))
+        claim = (request.scope, request.key, salt, request_digest(event, salt, request.at, request.version))
     return Draft(
         event=event,
         meta=event.meta,

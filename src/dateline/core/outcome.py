@@ -172,9 +172,15 @@ def _since(preview: Preview, fields: tuple[Field, ...], seen: tuple[Values, ...]
     return tuple(found)
 
 
-def request_digest(event: Event, salt: bytes) -> str:
-    """Return what tells whether a request key comes with the same request; salted, since input may be personal."""
-    return digest(salt + canonical([event.__kind__, event]))
+def request_digest(event: Event, salt: bytes, at: datetime | None = None, version: date | str | None = None) -> str:
+    """Return what tells whether a request key comes with the same request; salted, since input may be personal.
+
+    Args:
+        at: When it happened, where the caller said so.
+        version: What the caller asked for.
+    """
+    asked = None if version is None else str(version)
+    return digest(salt + canonical([event.__kind__, event, at, asked]))
 
 
 def refusal_of(outcome: str, facts: Mapping[str, Any]) -> Refused:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, TypeVar
 
-from dateline.core.canon import DEEPEST
+from dateline.core.canon import DEEPEST, plain
 from dateline.core.event import Event
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Snapshot
 from dateline.core.version import Versions
-from dateline.errors import Malformed
+from dateline.errors import Malformed, NotCanonical
 
 __all__ = ["decide", "parse"]
 
@@ -38,14 +38,22 @@ def parse(shape: type[E], body: bytes | str | Mapping[str, Any], largest: int) -
             body = json.dumps(body, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise Malformed(f"not a valid {shape.__qualname__}: the mapping is not made of JSON's types") from error
-    if len(body) > largest:
-        raise Malformed(f"not a valid {shape.__qualname__}: {len(body)} bytes, and {largest} are read at most")
+    size = (
+        len(body) if isinstance(body, bytes) or len(body) * 4 <= largest else len(body.encode("utf-8", "surrogatepass"))
+    )
+    if size > largest:
+        raise Malformed(f"not a valid {shape.__qualname__}: {size} bytes, and {largest} are read at most")
     if _depth(body) > DEEPEST:
         raise Malformed(f"not a valid {shape.__qualname__}: nested deeper than {DEEPEST} levels")
     try:
-        return shape.from_json(body)
+        made = shape.from_json(body)
+        # What has no canonical form, such as an instant before the year 1 in UTC, could not be recorded.
+        plain(made)
     except UnicodeEncodeError:
         raise Malformed(f"not a valid {shape.__qualname__}: a lone surrogate is no text") from None
+    except NotCanonical as error:
+        raise Malformed(f"not a valid {shape.__qualname__}: {error}") from None
+    return made
 
 
 def _depth(body: bytes | str) -> int:

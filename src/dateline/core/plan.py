@@ -200,7 +200,8 @@ def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Cha
             f"{new.handler} ({new.date}) yields {step.verb} of {step.table.name}[{step.row_key}] after {old.last.handler} "
             f"({old.last.date}) yielded its {old.last.step.verb if isinstance(old.last.step, Operation) else ''}"
         )
-    return Change(old.verb, old.mapped, old.table, old.key_values, {**old.values, **step.values}, steps, ordinal)
+    place = old.ordinal if old.verb == "insert" else ordinal
+    return Change(old.verb, old.mapped, old.table, old.key_values, {**old.values, **step.values}, steps, place)
 
 
 def _clash(old: Change, new: Planned, step: Operation[Any], cells: tuple[str, ...]) -> None:

@@ -141,16 +141,19 @@ class Connection:
                 cursors[0].execute(statement.sql, statement.params)
             else:
                 _dumpable(batch)
-                failure = None
-                with driver.pipeline() as pipeline:
-                    try:
-                        for one in batch.statements:
-                            cursors.append(psycopg.RawCursor(driver))
-                            cursors[-1].execute(one.sql, one.params or None)
-                        pipeline.sync()
-                    except psycopg.Error as error:
-                        # An error that leaves the pipeline's block is logged by psycopg, with what the server said.
-                        failure = error
+                failure: psycopg.Error | None = None
+                try:
+                    with driver.pipeline() as pipeline:
+                        try:
+                            for one in batch.statements:
+                                cursors.append(psycopg.RawCursor(driver))
+                                cursors[-1].execute(one.sql, one.params or None)
+                            pipeline.sync()
+                        except psycopg.Error as error:
+                            # An error that leaves the pipeline's block is logged by psycopg, with what the server said.
+                            failure = error
+                except psycopg.errors.PipelineAborted as error:
+                    failure = failure or error
                 if failure is not None:
                     raise failure
             return [_result(cursor, cursor.fetchall() if cursor.description else ()) for cursor in cursors]
@@ -238,15 +241,18 @@ class AsyncConnection:
                 await cursors[0].execute(statement.sql, statement.params)
             else:
                 _dumpable(batch)
-                failure = None
-                async with driver.pipeline() as pipeline:
-                    try:
-                        for one in batch.statements:
-                            cursors.append(psycopg.AsyncRawCursor(driver))
-                            await cursors[-1].execute(one.sql, one.params or None)
-                        await pipeline.sync()
-                    except psycopg.Error as error:
-                        failure = error
+                failure: psycopg.Error | None = None
+                try:
+                    async with driver.pipeline() as pipeline:
+                        try:
+                            for one in batch.statements:
+                                cursors.append(psycopg.AsyncRawCursor(driver))
+                                await cursors[-1].execute(one.sql, one.params or None)
+                            await pipeline.sync()
+                        except psycopg.Error as error:
+                            failure = error
+                except psycopg.errors.PipelineAborted as error:
+                    failure = failure or error
                 if failure is not None:
                     raise failure
             return [_result(cursor, await cursor.fetchall() if cursor.description else ()) for cursor in cursors]

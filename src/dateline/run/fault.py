@@ -8,7 +8,7 @@ import sqlite3
 import psycopg
 
 from dateline.core.request import Broken
-from dateline.errors import Conflict, DatelineError, Lost, NotMigrated, NotStorable
+from dateline.errors import Conflict, Lost, NotMigrated, NotStorable, Unable
 from dateline.sql.statement import Statement
 
 __all__ = ["DRIVER", "told"]
@@ -18,8 +18,20 @@ DRIVER = (psycopg.Error, sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeE
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 _QUOTED = re.compile(r'"[^"]*"')
-_REFUSED = re.compile(r'"dateline (stale|claimed|met) \d+"')
+_REFUSED = re.compile(r"dateline (stale|claimed|met) \d+")
+_REFUSING = frozenset({"25006", "42501", "57014"})
 _GONE = frozenset({"57P01", "57P02", "57P03"})
+_UNABLE = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -45,7 +57,8 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
     step = statement.step if statement is not None else None
     if state in _CONFLICTS:
         return Conflict(f"another writer came first ({state})")
-    if state == "22P02" and (refused := _REFUSED.search(str(error))):
+    whole = statement is not None and statement.name == "commit"
+    if whole and state == "22P02" and (refused := _REFUSED.search(str(error))):
         # The one-statement commit says no by a cast that fails; see sql/single.py.
         if refused[1] == "met":
             return Broken("row-count", step, "a change did not meet its one row")
@@ -61,14 +74,16 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
         )
     if state == "42P01" and "dateline_" in str(error):
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
-    if state == "42501":
-        return DatelineError(
-            f"the database's user lacks a right: {_QUOTED.sub('…', error.diag.message_primary or state)}"
-        )
+    if state.startswith(("53", "58", "XX")) or state in _REFUSING:
+        return Unable(f"the database cannot do this now: {_QUOTED.sub('…', error.diag.message_primary or state)}")
     if (
         state in _GONE
         or state.startswith("08")
-        or (isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and not state)
+        or (
+            isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+            and not isinstance(error, psycopg.errors.PipelineAborted)
+            and not state
+        )
     ):
         return Lost(
             f"the connection went away: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
@@ -85,6 +100,8 @@ def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
         return Broken(_constraint(str(error)), step, str(error))
     if "no such table: dateline_" in str(error):
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
+    if code is not None and code & 0xFF in _UNABLE:
+        return Unable(f"the database cannot do this now: {error}")
     if isinstance(error, sqlite3.DataError) or ("type" in str(error) and "is not supported" in str(error)):
         return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}")
     return error

@@ -26,7 +26,7 @@ from dateline.sql.dialect import Dialect, key_matches
 from dateline.sql.perform import Row
 from dateline.sql.postgres import PostgresReading, row_image
 from dateline.sql.record import Recorder, claim_facts, effect_facts, personal_facts, wrote
-from dateline.sql.statement import Batch, Result, Statement
+from dateline.sql.statement import Batch, Statement
 
 __all__ = ["Single"]
 
@@ -96,14 +96,13 @@ class Single:
                 self._traits[name] = _Traits(*result.rows[0]) if result.rows else _Traits(True, True, True)
         return all(self._traits[name].fit(found) for name, found in held.items())
 
-    def write(
+    def statement(
         self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], proof: Sequence[str]
-    ) -> Flow[tuple[Result, tuple[Wrote, ...], tuple[Performed, ...]]]:
-        """Write all of the draft in one statement; its one row holds the event's number and clock.
+    ) -> tuple[Statement, tuple[Wrote, ...], tuple[Performed, ...]]:
+        """Return what writes all of the draft, and what it will have done; its one row holds, second and third, number and clock.
 
-        Raises:
-            Conflict: When the guard or the claim says no.
-            Broken: With the constraint "row-count", when a change did not meet its one row; which, the statements in order tell.
+        It fails as `Conflict` when the guard or the claim says no, and as `Broken` with the constraint "row-count" when a change
+        does not meet its one row.
         """
         performed = self.recorder.performed(draft, {})
         operations = self.recorder.operations(draft, rows, [(None, None)] * len(rows))
@@ -128,8 +127,7 @@ class Single:
                 params += piece.bind(key | {f"v_{column}": value for column, value in row.values.items()})
             else:
                 params += piece.bind(values)
-        results: list[Result] = yield Batch((Statement(whole.sql, params, "commit"),))
-        return results[0], wrote(rows), tuple(one for one, _ in performed)
+        return Statement(whole.sql, params, "commit"), wrote(rows), tuple(one for one, _ in performed)
 
     def _whole(self, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> _Whole:
         shape = tuple((row.change.verb, row.change.mapped, tuple(sorted(row.values))) for row in rows)

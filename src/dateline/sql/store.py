@@ -116,11 +116,11 @@ class SqlStore:
         for every row.
         """
         changes = draft.plan.changes()
-        if cascade is not None and ending is Ending.COMMIT and not joined:
-            at_once = yield from self._at_once(draft, cascade, changes, proof)
+        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
+        if cascade is not None and ending is Ending.COMMIT:
+            at_once = yield from self._at_once(draft, cascade, changes, proof, (begin, undo, end) if joined else None)
             if at_once is not None:
                 return at_once
-        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
         reading = self._reading(cascade, keyed=False, look=False) if cascade is not None else None
         guards = reading.statements(draft.event, {}) if reading is not None else ()
         claim = self.recorder.claim(draft)
@@ -157,7 +157,14 @@ class SqlStore:
         seq, recorded_at = results[0].rows[0]
         return Written(seq, _instant(recorded_at, self.dialect), wrote, performed)
 
-    def _at_once(self, draft: Draft, cascade: Cascade, changes: tuple[Change, ...], proof: Any) -> Flow[Written | None]:
+    def _at_once(
+        self,
+        draft: Draft,
+        cascade: Cascade,
+        changes: tuple[Change, ...],
+        proof: Any,
+        savepoint: tuple[Statement, Statement, Statement] | None,
+    ) -> Flow[Written | None]:
         """Write in one statement where that means the same; None where it does not, and nothing was written."""
         if (
             self.single is None
@@ -168,14 +175,20 @@ class SqlStore:
         reading = self._reading(cascade, keyed=False, look=False)
         assert isinstance(reading, PostgresReading)
         kept = list(draft.sealer.sealed)
+        statement, wrote, performed = self.single.statement(
+            draft, cascade, reading, self.performer.rows(changes, {}), proof
+        )
         try:
-            rows = self.performer.rows(changes, {})
-            result, wrote, performed = yield from self.single.write(draft, cascade, reading, rows, proof)
+            if savepoint is None:
+                results = yield Batch((statement,))
+            else:
+                begin, undo, end = savepoint
+                results = (yield from self._tried(Batch((begin, statement, end)), undo, joined=True))[1:]
         except Broken:
             # Only the statements in order can tell which of the changes it was.
             draft.sealer.sealed[:] = kept
             return None
-        _, seq, recorded_at = result.rows[0]
+        _, seq, recorded_at = results[0].rows[0]
         return Written(seq, _instant(recorded_at, self.dialect), wrote, performed)
 
     def _brackets(self, joined: bool, *, guarded: bool) -> tuple[Statement, Statement, Statement]:
