@@ -144,7 +144,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     if seen.recorded:
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
-        if request_digest(request.event, seen.claim.salt, request.at, request.version) != seen.claim.request:
+        if request_digest(request.event, seen.claim.salt, request.at) != seen.claim.request:
             reused = KeyReused(
                 f"the key {request.key!r} came with another request before; a new request needs a new key",
                 key=request.key,
@@ -367,7 +367,7 @@ def _draft(
     claim = None
     if request.key is not None and (refusal is None or isinstance(refusal, Rejected | NotFound | TooMany)):
         salt = request.seed[:16]
-        claim = (request.scope, request.key, salt, request_digest(event, salt, request.at, request.version))
+        claim = (request.scope, request.key, salt, request_digest(event, salt, request.at))
     return Draft(
         event=event,
         meta=event.meta,

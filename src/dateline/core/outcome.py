@@ -172,15 +172,13 @@ def _since(preview: Preview, fields: tuple[Field, ...], seen: tuple[Values, ...]
     return tuple(found)
 
 
-def request_digest(event: Event, salt: bytes, at: datetime | None = None, version: date | str | None = None) -> str:
+def request_digest(event: Event, salt: bytes, at: datetime | None = None) -> str:
     """Return what tells whether a request key comes with the same request; salted, since input may be personal.
 
     Args:
-        at: When it happened, where the caller said so.
-        version: What the caller asked for.
+        at: When it happened, where the caller said so. The version is left out: the answer that was given stands.
     """
-    asked = None if version is None else str(version)
-    return digest(salt + canonical([event.__kind__, event, at, asked]))
+    return digest(salt + canonical([event.__kind__, event, at]))
 
 
 def refusal_of(outcome: str, facts: Mapping[str, Any]) -> Refused:
