@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from dateline.errors import DatelineError
+from dateline.errors import DatelineError, TrailFault
 
 __all__ = ["main"]
 
@@ -39,7 +39,8 @@ def _ran(arguments: Sequence[str]) -> int:
         told = error.format_message().rstrip(".")
         return _failed(command, f"{told[:1].lower()}{told[1:]}; see {command} --help") if told else 2
     except DatelineError as error:
-        return _failed("dateline", str(error))
+        status = _failed("dateline", str(error))
+        return 1 if isinstance(error, TrailFault) else status
     except (Left, BrokenPipeError):
         # Python flushes once more when it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -78,11 +78,16 @@ def _clock(value: time) -> str:
 
 
 def _duration(value: timedelta) -> str:
-    """Return a duration as ISO 8601 writes it, in days of 24 hours and seconds, which neither months nor summer time can bend."""
+    """Return a duration as ISO 8601 writes it, in days of 24 hours and less, as PostgreSQL does in its style of that name."""
     sign = "-" if value < timedelta(0) else ""
     value = abs(value)
     fraction = f".{value.microseconds:06d}".rstrip("0") if value.microseconds else ""
-    return f"{sign}P{f'{value.days}D' if value.days else ''}T{value.seconds}{fraction}S"
+    minutes, seconds = divmod(value.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = (
+        f"{hours}H" * bool(hours) + f"{minutes}M" * bool(minutes) + f"{seconds}{fraction}S" * bool(seconds or fraction)
+    )
+    return f"{sign}P" + f"{value.days}D" * bool(value.days) + (f"T{parts}" if parts else "" if value.days else "T0S")
 
 
 def _float(value: float) -> Any:

@@ -21,11 +21,13 @@ class Written(Wrote):
     """One operation with the whole row before and after it.
 
     Args:
-        declared: The columns that the step named, with their values.
+        merged: All steps that it is made of, as (step key, handler, date), where there are several; it is named by the last.
+        declared: The columns that the steps named, with their values.
         before: The row as it was, by column; None for an insert.
         after: The row as the database left it; None for a delete.
     """
 
+    merged: tuple[tuple[str, str, str], ...] = ()
     declared: Mapping[str, Any]
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None

@@ -54,8 +54,7 @@ class _Tries:
     count: int = 0
     look: bool = False
     alone: bool = False
-    broken: tuple[str, Any] | None = None
-    proof: Any = None
+    careful: bool = False
     root: UUID | None = None
     refusal: Refused | None = None
     lost: Lost | None = None
@@ -79,12 +78,11 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                     raise
                 tries.lost = None
             except Broken as broken:
-                seen = (broken.constraint, tries.proof)
-                if request.joined or request.ending is Ending.REHEARSE or tries.broken == seen:
-                    # Twice on the same snapshot: it is the decision that breaks the constraint, not another writer.
+                if request.joined or request.ending is Ending.REHEARSE or tries.careful:
+                    # The guard had passed in this very transaction: it is the decision that breaks the constraint, no other writer.
                     tries.refusal = ConstraintRefused(broken.constraint, broken.step, broken.detail)
                     continue
-                tries.broken = seen
+                tries.careful = True
             except NotStorable as refusal:
                 if tries.refusal is not None:
                     # The database cannot hold the record of the refusal either.
@@ -140,7 +138,6 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
         yield from _refuse(request, versions, store, refusal)
         raise
     seen = yield from store.read(cascade, event, request, look=tries.look)
-    tries.proof = seen.proof
     if seen.recorded:
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
@@ -160,7 +157,9 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     if request.ending is Ending.PREVIEW:
         return _previewed(request, cascade, event, plan, seen)
     draft = _draft(request, versions, store, event, cascade, plan, seen)
-    written = yield from store.write(draft, cascade, seen.proof, ending=request.ending, joined=request.joined)
+    written = yield from store.write(
+        draft, cascade, seen.proof, ending=request.ending, joined=request.joined, careful=tries.careful
+    )
     if request.ending is Ending.REHEARSE:
         return replace(_previewed(request, cascade, event, plan, seen), rehearsed=True)
     assert event.meta.version is not None
@@ -184,12 +183,10 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
     if needs is not None and needs not in request.actor.rights:
         raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {event.__kind__} requires", right=needs)
     if isinstance(expects, Preview):
-        if (expects.event.__kind__, expects.event) != (
-            event.__kind__,
-            event,
-        ) or expects.event.meta.actor != request.actor:
+        then = expects.event.meta
+        if expects.event != event or (then.actor, then.tenant) != (request.actor, request.tenant):
             raise Malformed(
-                "the preview is of another event or another actor; dispatch what was previewed, or preview this"
+                "the preview is of another event, actor or tenant; dispatch what was previewed, or preview this"
             )
         if request.now > expects.expires_at:
             raise PreviewExpired(
@@ -297,6 +294,8 @@ def snapshots_of(cascade: Cascade, seen: tuple[Values, ...]) -> dict[type[Snapsh
 
 def _fitting(one: Field, values: Values) -> Any:
     if one.record is None:
+        if len(values) > 1:
+            raise TooMany(f"{one.path}: more than one value", field=one.path)
         found = values[0] if values else None
         if found is None and one.least:
             raise NotFound(f"{one.path}: there is no such value", field=one.path)

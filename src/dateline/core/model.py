@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -42,7 +43,12 @@ class ModelMeta(ModelMetaclass):
             del namespace[field]
         inherited = {k: q for base in reversed(bases) for k, q in getattr(base, "__queries__", {}).items()}
         namespace["__queries__"] = inherited | queries
-        made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
+        with warnings.catch_warnings():
+            # Columns are called `json`, `copy`, `schema`; pydantic's old methods of those names are not used here.
+            warnings.filterwarnings(
+                "ignore", message="Field name .* shadows an attribute in parent", category=UserWarning
+            )
+            made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
         for field in queries:
             if field not in made.model_fields:  # type: ignore[attr-defined]  # every class made here is a pydantic model
                 raise NotQueried(

@@ -181,9 +181,20 @@ class Store(Protocol):
         ...
 
     def write(
-        self, draft: Draft, cascade: Cascade | None, proof: Any, *, ending: Ending, joined: bool
+        self,
+        draft: Draft,
+        cascade: Cascade | None,
+        proof: Any,
+        *,
+        ending: Ending,
+        joined: bool,
+        careful: bool = False,
     ) -> Flow[Written]:
-        """Write all of the draft or nothing; with a proof, only where it still holds."""
+        """Write all of the draft or nothing; with a cascade, only where the proof still holds.
+
+        Args:
+            careful: Ask the guard before the operations, in a trip of its own, so that what then breaks is the decision's doing.
+        """
         ...
 
     def entry(self, tenant: str, id: UUID, versions: Versions, *, joined: bool) -> Flow[Entry | None]:

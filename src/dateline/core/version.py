@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from types import ModuleType
@@ -170,6 +170,10 @@ class Versions:
             history[-1] = (day, made)
         else:
             history.append((day, made))
+
+    def cascades(self) -> Iterator[Cascade]:
+        """Yield each cascade that some date brought about."""
+        return (cascade for history in self._cascades.values() for _, cascade in history)
 
     @property
     def kinds(self) -> tuple[str, ...]:

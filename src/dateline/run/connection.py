@@ -194,6 +194,11 @@ class Connection:
             self._held.invalidate()
         self._held = self._driver = None
 
+    def discard(self) -> None:
+        """Give the session up: after an interrupt nobody knows what it holds."""
+        if not self.joined:
+            self._dropped()
+
     def close(self) -> None:
         """Give the connection back."""
         if self._held is not None:
@@ -291,6 +296,11 @@ class AsyncConnection:
             await self._held.invalidate()
             await self._held.close()
         self._held = self._driver = None
+
+    async def discard(self) -> None:
+        """Give the session up: after an interrupt nobody knows what it holds."""
+        if not self.joined:
+            await self._dropped()
 
     async def close(self) -> None:
         """Give the connection back."""

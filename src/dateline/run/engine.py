@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -31,7 +32,7 @@ def engine(database: str | URL | Engine, settings: Settings, *, pooled: bool = T
     url = _url(database, asynchronous=False)
     pool = _pool(url, settings, asynchronous=False) if pooled else {"poolclass": NullPool}
     made = create_engine(url, isolation_level="AUTOCOMMIT", **pool)
-    event.listen(made, "connect", _pin)
+    event.listen(made, "connect", _pin(settings))
     return made
 
 
@@ -40,7 +41,7 @@ def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings,
     url = _url(database, asynchronous=True)
     pool = _pool(url, settings, asynchronous=True) if pooled else {"poolclass": NullPool}
     made = create_async_engine(url, isolation_level="AUTOCOMMIT", **pool)
-    event.listen(made.sync_engine, "connect", _pin)
+    event.listen(made.sync_engine, "connect", _pin(settings))
     return made
 
 
@@ -71,13 +72,22 @@ def _pool(url: URL, settings: Settings, *, asynchronous: bool) -> dict[str, Any]
     return {"poolclass": pool, "pool_size": settings.pool, "max_overflow": settings.overflow, "connect_args": arguments}
 
 
-def _pin(connection: Any, record: Any) -> None:
-    """Pin a new session; called by the pool, with psycopg's or sqlite3's connection or SQLAlchemy's stand-in for an async one."""
-    cursor = connection.cursor()
-    if hasattr(connection, "create_function"):
-        for pragma in sqlite.SESSION:
-            cursor.execute(pragma)
-    else:
-        connection.autocommit = True
-        cursor.execute(postgres.SESSION)
-    cursor.close()
+def _pin(settings: Settings) -> Callable[[Any, Any], None]:
+    """Return what pins a new session.
+
+    The pool calls it with psycopg's or sqlite3's connection, or SQLAlchemy's stand-in for an async one.
+    """
+
+    def pin(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        if hasattr(connection, "create_function"):
+            for pragma in sqlite.SESSION:
+                cursor.execute(pragma)
+        else:
+            connection.autocommit = True
+            # A row that somebody holds must not hold a request for longer than its time budget can notice.
+            busy = int(settings.busy.total_seconds() * 1000)
+            cursor.execute(f"{postgres.SESSION}; SET lock_timeout = {busy}")
+        cursor.close()
+
+    return pin

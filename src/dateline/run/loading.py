@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 
 from dateline.core.canon import digest
@@ -20,7 +21,8 @@ from dateline.errors import BadVersion
 __all__ = ["load"]
 
 _FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
-NEXT = "next"
+# CPython 3.11's AST builder counts its depth across threads (python/cpython issue 106905).
+_PARSER = Lock()
 
 
 def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versions:
@@ -98,7 +100,8 @@ def _sources(module: ModuleType) -> Iterator[tuple[str, str]]:
     if not handlers:
         return
     try:
-        code = digest(ast.dump(ast.parse(inspect.getsource(module))).encode())
+        with _PARSER:
+            code = digest(ast.dump(ast.parse(inspect.getsource(module))).encode())
     except (OSError, SyntaxError) as error:
         raise BadVersion(f"{module.__name__}: its source cannot be read ({error})") from error
     yield from ((f"{module.__name__}.{found.__qualname__}", code) for found in handlers)

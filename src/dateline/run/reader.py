@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self, Unpack
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from dateline.core.entry import Page
 from dateline.core.model import faults
 from dateline.core.version import Versions
-from dateline.errors import DatelineError, Unreachable
+from dateline.errors import DatelineError, TrailFault, Unreachable
 from dateline.run.fault import DRIVER
 from dateline.run.path import Asked
 from dateline.run.runner import Runner
@@ -63,6 +64,7 @@ class Reader:
         Raises:
             Unreachable: When there is no such file, or no connection.
             NotMigrated: When the database has no trail.
+            TrailFault: When a record is no longer one.
         """
         with self._told(existing=True):
             return self._runner.trail(**asked)
@@ -97,6 +99,8 @@ class Reader:
             raise DatelineError(f"the database refuses: {_sentence(error.orig or error)}") from error
         except DRIVER as error:
             raise DatelineError(f"the database refuses: {_sentence(error)}") from error
+        except (JSONDecodeError, KeyError) as error:
+            raise TrailFault("the trail holds a record that was changed afterwards, and cannot be read") from error
 
     def close(self) -> None:
         """Close all connections."""

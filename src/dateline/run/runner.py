@@ -113,6 +113,10 @@ class Runner(Path):
         connection = Connection(on or self.engine)
         try:
             return drive(flow, connection, Budget(budget or self.settings.budget), self._apart)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                connection.discard()
+            raise
         finally:
             connection.close()
 
@@ -205,6 +209,10 @@ class AsyncRunner(Path):
         connection = AsyncConnection(on or self.engine)
         try:
             return await async_drive(flow, connection, Budget(budget or self.settings.budget), self._apart)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                await connection.discard()
+            raise
         finally:
             await connection.close()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, get_args, get_type_hints
 
-from sqlalchemy import ColumnElement, Select, bindparam, select
+from pydantic import BaseModel
+from sqlalchemy import ColumnElement, Select, bindparam, literal, select
 from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine.default import DefaultDialect
@@ -15,6 +17,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from dateline.core.canon import canonical, digest, plain
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
+from dateline.core.meta import Meta
 from dateline.core.model import personal_fields
 from dateline.core.outcome import Values
 from dateline.core.query import Rows
@@ -41,9 +44,8 @@ class Question:
 
     def asked(self, event: Event) -> dict[str, Any]:
         """Return what the record keeps of the query."""
-        personal = personal_fields(type(event))
         # A personal value stands, sealed, in the input; a second time here it could not be erased.
-        given = {path: plain(get(event)) for path, get in self.normal.given if path.partition(".")[0] not in personal}
+        given = {path: plain(get(event)) for path, get in self.normal.given if not _personal(type(event), path)}
         return {"query": self.digest, "given": given}
 
 
@@ -69,6 +71,7 @@ class Dialect(ABC):
         begin_unguarded: What opens one that only adds to the trail; it has read nothing that others could change.
         begin_reading: What opens a transaction that only looks at the trail, and must neither fail nor make writers fail.
         sequenced: Whether positions need a sequencer; where there is one writer at a time, `seq` is the position.
+        near: Whether the database is in this process, so that statements one by one cost no round trips.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Dialect(ABC):
     begin_unguarded: str
     begin_reading: str
     sequenced: bool
+    near: bool
 
     def __init__(self) -> None:
         self._images: dict[Any, Compiled] = {}
@@ -114,6 +118,10 @@ class Dialect(ABC):
     def leave(self) -> tuple[Statement, ...]:
         """Return what gives up the turn."""
         ...
+
+    @abstractmethod
+    def among(self, column: Any, page: Select[Any]) -> ColumnElement[bool]:
+        """Return the condition that a column is among a page's numbers, planned so that the page is looked up once."""
 
     @abstractmethod
     def assigned(self, column: Any, value: Any, index: int) -> Any:
@@ -171,9 +179,67 @@ def select_of(one: Field, image: Any) -> Select[Any]:
 _NEUTRAL = DefaultDialect(paramstyle="qmark")
 
 
+@cache
 def question(one: Field) -> Question:
     """Return a field's query in its neutral form."""
     normal = compiled(select_of(one, lambda column: column), _NEUTRAL)
     paths = [path for path, _ in normal.given]
     constants = [repr(constant) for _, get, constant, _ in normal.sources if get is None]
     return Question(normal, digest(canonical([normal.sql, paths, constants]))[:16])
+
+
+def _steps(model: Any, path: str) -> Iterator[tuple[Any, str]]:
+    """Yield each step of a path with the class that it is taken in, as far as classes tell."""
+    for name in path.partition(" ")[0].split("."):
+        yield model, name
+        if is_dataclass(model):
+            hints = get_type_hints(model)
+            model = next((t for t in (hints.get(name), *get_args(hints.get(name))) if is_dataclass(t)), None)
+        elif isinstance(model, type) and issubclass(model, BaseModel) and name in model.model_fields:
+            annotation = model.model_fields[name].annotation
+            known = (t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
+            model = next(known, None)
+        else:
+            model = Meta if name == "meta" else None
+
+
+def _personal(event: type[Event], path: str) -> bool:
+    return any(
+        isinstance(model, type) and issubclass(model, BaseModel) and name in personal_fields(model)
+        for model, name in _steps(event, path)
+    )
+
+
+def askable(cascade: Cascade) -> None:
+    """Refuse queries that name what their event does not have.
+
+    Raises:
+        NotQueried: Naming snapshot, field and path.
+    """
+    for one in cascade.fields:
+        for path, _ in question(one).normal.given:
+            for model, name in _steps(cascade.event, path):
+                known = _names(model)
+                if known is not None and name not in known:
+                    raise NotQueried(
+                        f"{one.snapshot.__module__}.{one.path}: given({path!r}) asks for {name!r}, which {model.__qualname__} has not; "
+                        f"it has {', '.join(sorted(known))}"
+                    )
+
+
+def _names(model: Any) -> set[str] | None:
+    if is_dataclass(model):
+        return {field.name for field in fields(model)}
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return (
+            set(model.model_fields)
+            | {"meta"}
+            | {name for name in vars(model) if isinstance(vars(model)[name], property)}
+        )
+    return None
+
+
+def default_of(column: Any) -> Any:
+    """Return what the database gives a column where nothing is sent: a text is a value, all else is SQL."""
+    arg = column.server_default.arg
+    return literal(arg, type_=column.type) if isinstance(arg, str) else arg

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, update
@@ -130,7 +130,8 @@ class Performer:
         names = tuple(sorted(row.values))
         key = (row.change.verb, row.change.mapped, names)
         if key not in self._compiled:
-            self._compiled[key] = compiled(_clause(row.change.verb, row.change.mapped, names), self.dialect.sql)
+            made = compiled(_clause(row.change.verb, row.change.mapped, names), self.dialect.sql)
+            self._compiled[key] = overriding(made, row.change, names)
             bounded(self._compiled)
         return self._compiled[key]
 
@@ -157,6 +158,14 @@ class Performer:
                     "not one: there is no such row, or a trigger swallowed it",
                 )
         return [(before.get(row.change.last.key), after.get(row.change.last.key)) for row in rows]
+
+
+def overriding(made: Compiled, change: Change, names: Sequence[str]) -> Compiled:
+    """Return an insert that may write what the database would always make itself: it has made it, a moment ago."""
+    columns = change.mapped.__mapper__.columns
+    if change.verb == "insert" and any(columns[n].identity is not None and columns[n].identity.always for n in names):
+        return replace(made, sql=made.sql.replace(") VALUES (", ") OVERRIDING SYSTEM VALUE VALUES (", 1))
+    return made
 
 
 def _made(change: Change) -> object:

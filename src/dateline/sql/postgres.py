@@ -6,16 +6,16 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
-from sqlalchemy import ColumnElement, Text, TypeDecorator, and_, bindparam, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, TypeDecorator, and_, bindparam, cast, func, literal_column, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import column as sql_column
 from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import insert, psycopg
 from sqlalchemy.types import TypeEngine
 
@@ -27,7 +27,7 @@ from dateline.core.request import Claim
 from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
-from dateline.sql.dialect import Dialect, Reading, question, select_of
+from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
 from dateline.sql.statement import Result, Statement
 from dateline.sql.types import Instant
 
@@ -46,13 +46,13 @@ QUEUE = 0x646174656C696E65
 def image(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a column so that its JSON is the canonical one: decimals and instants as strings, bytes as base64."""
     kind = _stored(column.type)
+    if isinstance(kind, sqltypes.ARRAY) and isinstance(_stored(kind.item_type), sqltypes.Numeric):
+        return cast(column, postgresql.ARRAY(Text()))
     if isinstance(kind, sqltypes.DateTime):
         if kind.timezone:
             return func.replace(cast(func.timezone("UTC", column), Text), " ", "T").concat("Z")
         return func.replace(cast(column, Text), " ", "T")
-    if isinstance(kind, sqltypes.Float):
-        return column
-    if isinstance(kind, sqltypes.Numeric):
+    if isinstance(kind, sqltypes.Numeric) and kind.asdecimal and not isinstance(kind, sqltypes.Float):
         return cast(column, Text)
     if isinstance(kind, sqltypes.LargeBinary):
         return func.translate(func.encode(column, "base64"), literal_column(r"E'\n'"), "")
@@ -61,6 +61,9 @@ def image(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that the database sees behind a decorated one."""
+    if isinstance(kind, sqltypes.Interval):
+        # SQLAlchemy makes it of a DateTime for databases that have no intervals; this one has.
+        return postgresql.INTERVAL()
     return _stored(kind.load_dialect_impl(_SQL)) if isinstance(kind, TypeDecorator) else kind
 
 
@@ -75,6 +78,7 @@ class Postgres(Dialect):
     begin_unguarded = "BEGIN ISOLATION LEVEL READ COMMITTED"
     begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     sequenced = True
+    near = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,13 +101,17 @@ class Postgres(Dialect):
         return literal_column("currval('dateline_event_seq')")
 
     def allocate(self, table: SqlTable, column: Any) -> Compiled:
-        default = column.server_default
-        if column.identity is None and default is not None and hasattr(default, "arg"):
-            return compiled(select(literal_column(str(getattr(default.arg, "text", default.arg)))), self.sql)
+        if column.identity is None and hasattr(column.server_default, "arg"):
+            return compiled(select(default_of(column)), self.sql)
         if column.default is not None and getattr(column.default, "is_sequence", False):
             return compiled(select(column.default.next_value()), self.sql)
         sequence = func.pg_get_serial_sequence(self.sql.identifier_preparer.format_table(table), column.name)
         return compiled(select(func.nextval(sequence)), self.sql)
+
+    def among(self, column: Any, page: Select[Any]) -> ColumnElement[bool]:
+        # As an array, made once: without statistics the planner believes in a handful of rows and runs the page anew for each.
+        made: ColumnElement[bool] = column == func.any(func.array(page.scalar_subquery()))
+        return made
 
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value
@@ -228,7 +236,7 @@ _FROM_JSON: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (sqltypes.Time, time.fromisoformat),
     (sqltypes.Uuid, UUID),
     (sqltypes.LargeBinary, base64.b64decode),
-    (sqltypes.Interval, TypeAdapter(timedelta).validate_python),
+    (postgresql.INTERVAL, TypeAdapter(timedelta).validate_python),
 )
 
 
@@ -236,12 +244,16 @@ def _converter(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     """Return what turns a column's JSON into the driver's value and that into Python's; None where pydantic reads the JSON itself."""
     if isinstance(kind, Instant) or (isinstance(kind, sqltypes.String) and not isinstance(kind, sqltypes.Enum)):
         return None
+    if isinstance(kind, sqltypes.Interval | postgresql.INTERVAL):
+        return None
+    if isinstance(kind, sqltypes.ARRAY):
+        inner = _converter(kind.item_type)
+        return None if inner is None else (lambda items: [inner(item) for item in items])
     if isinstance(kind, _DIRECT) and type(kind).__module__.startswith("sqlalchemy."):
         return None
     stored = _stored(kind)
     if isinstance(kind, sqltypes.Enum):
-        members = kind.enum_class
-        return (lambda name: members[name]) if isinstance(members, type) and issubclass(members, Enum) else _same
+        return kind._object_value_for_elem
     driver = next((read for known, read in _FROM_JSON if isinstance(stored, known)), _same)
     if not isinstance(kind, TypeDecorator):
         return driver

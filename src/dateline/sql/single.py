@@ -23,7 +23,7 @@ from dateline.core.request import Draft, Flow
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, bounded, compiled, light
 from dateline.sql.dialect import Dialect, key_matches
-from dateline.sql.perform import Row
+from dateline.sql.perform import Row, overriding
 from dateline.sql.postgres import PostgresReading, row_image
 from dateline.sql.record import Recorder, claim_facts, effect_facts, personal_facts, wrote
 from dateline.sql.statement import Batch, Statement
@@ -202,7 +202,7 @@ def _change(dialect: Dialect, row: Row) -> Compiled:
     else:
         made = delete(bare).where(*here)
     image = literal_column("1") if row.change.verb == "delete" else row_image(table)
-    return compiled(made.returning(image.label("img")), dialect.sql)
+    return overriding(compiled(made.returning(image.label("img")), dialect.sql), row.change, sorted(row.values))
 
 
 def _recording() -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, TypeDecorator, bindparam, func, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
+from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from dateline.core.canon import canonical
@@ -22,8 +23,9 @@ from dateline.core.request import Claim
 from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
-from dateline.sql.dialect import Dialect, Reading, question, select_of
+from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
 from dateline.sql.statement import Result, Statement
+from dateline.sql.types import Id, Instant
 
 __all__ = ["SESSION", "Sqlite"]
 
@@ -48,6 +50,7 @@ class Sqlite(Dialect):
     begin_unguarded = "BEGIN IMMEDIATE"
     begin_reading = "BEGIN"
     sequenced = False
+    near = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class Sqlite(Dialect):
         if not result.rows:
             return None
         if table not in self._rows:
-            self._rows[table] = [(column.name, _reader(column.type)) for column in self.image_columns(table)]
+            self._rows[table] = [(column.name, _stored_reader(column.type)) for column in self.image_columns(table)]
         row = {
             name: read(value) if read is not None else value
             for (name, read), value in zip(self._rows[table], result.rows[0], strict=True)
@@ -78,9 +81,8 @@ class Sqlite(Dialect):
         return select(func.max(sql_column("seq"))).select_from(sql_table("dateline_event")).scalar_subquery()
 
     def allocate(self, table: SqlTable, column: Any) -> Compiled:
-        default = column.server_default
-        if default is not None and hasattr(default, "arg"):
-            return compiled(select(literal_column(f"({getattr(default.arg, 'text', default.arg)})")), self.sql)
+        if hasattr(column.server_default, "arg"):
+            return compiled(select(default_of(column)), self.sql)
         # Only under the write lock, which is held when this runs, is the next number sure to stay free.
         highest = select(func.coalesce(func.max(column), 0) + 1)
         if table.dialect_kwargs.get("sqlite_autoincrement"):
@@ -89,6 +91,10 @@ class Sqlite(Dialect):
                 func.max(func.coalesce(select(func.max(column)).scalar_subquery(), 0), func.coalesce(used, 0)) + 1
             )
         return compiled(highest, self.sql)
+
+    def among(self, column: Any, page: Select[Any]) -> ColumnElement[bool]:
+        made: ColumnElement[bool] = column.in_(select(page.subquery("page").c.seq))
+        return made
 
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value + index if column.server_default is None else value
@@ -106,6 +112,15 @@ class Sqlite(Dialect):
 def _reader(kind: Any) -> Callable[[Any], Any] | None:
     made: Callable[[Any], Any] | None = kind.dialect_impl(_SQL).result_processor(_SQL, None)
     return made
+
+
+def _stored_reader(kind: Any) -> Callable[[Any], Any] | None:
+    """Return what reads a column as it is stored: an image shows the row, not what a decorated type makes of it."""
+    if isinstance(kind, sqltypes.Enum):
+        return None
+    if isinstance(kind, TypeDecorator) and not isinstance(kind, Instant | Id | sqltypes.Interval):
+        return _stored_reader(kind.load_dialect_impl(_SQL))
+    return _reader(kind)
 
 
 class _Reading(Reading):

@@ -17,7 +17,7 @@ from dateline.core.version import Versions
 from dateline.errors import Conflict, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import bounded, compiled
-from dateline.sql.dialect import Dialect, Question, Reading, question
+from dateline.sql.dialect import Dialect, Question, Reading, askable, question
 from dateline.sql.perform import Assigned, Performer
 from dateline.sql.postgres import Postgres, PostgresReading
 from dateline.sql.record import Recorder
@@ -47,6 +47,8 @@ class SqlStore:
         e = tables.event.c
         root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
         self._root = compiled(root, dialect.sql)
+        for cascade in versions.cascades():
+            askable(cascade)
         self._readings: dict[tuple[int, bool, bool], tuple[Cascade, Reading]] = {}
         self._questions: dict[int, tuple[Cascade, tuple[Question, ...]]] = {}
 
@@ -108,7 +110,14 @@ class SqlStore:
             yield Batch(statements)
 
     def write(
-        self, draft: Draft, cascade: Cascade | None, proof: Any, *, ending: Ending, joined: bool
+        self,
+        draft: Draft,
+        cascade: Cascade | None,
+        proof: Any,
+        *,
+        ending: Ending,
+        joined: bool,
+        careful: bool = False,
     ) -> Flow[Written]:
         """Write in order inside one transaction: guard and claim, operations, trail.
 
@@ -117,7 +126,7 @@ class SqlStore:
         """
         changes = draft.plan.changes()
         begin, undo, end = self._brackets(joined, guarded=cascade is not None)
-        if cascade is not None and ending is Ending.COMMIT:
+        if cascade is not None and ending is Ending.COMMIT and not careful:
             at_once = yield from self._at_once(draft, cascade, changes, proof, (begin, undo, end) if joined else None)
             if at_once is not None:
                 return at_once
@@ -126,8 +135,9 @@ class SqlStore:
         claim = self.recorder.claim(draft)
         needed = self.performer.needed(draft.plan, changes)
         first = [begin, *claim, *guards, *self.performer.allocations(needed)]
-        # Where the database has nothing to assign, the operations go along in the same trip.
-        rows = self.performer.rows(changes, {}) if not needed else ()
+        # The operations go along in the same trip, unless the database has something to assign, or the guard is to speak first.
+        later = bool(needed) or careful or self.dialect.near
+        rows = () if later else self.performer.rows(changes, {})
         operations = self.performer.statements(rows)
         results = yield from self._tried(Batch((*first, *operations), opens=not joined), undo, joined)
         stale = bool(claim and not results[1].rows)
@@ -139,11 +149,11 @@ class SqlStore:
             raise Conflict("another writer changed what the decision looked at")
         assigned: Assigned = {}
         done = results[len(first) :]
-        if needed:
+        if later:
             assigned = self.performer.assigned(needed, results[len(first) - len(needed) :])
             rows = self.performer.rows(changes, assigned)
             operations = self.performer.statements(rows)
-            done = yield from self._tried(Batch(tuple(operations)), undo, joined)
+            done = (yield from self._tried(Batch(tuple(operations)), undo, joined)) if operations else []
         try:
             images = self.performer.images(rows, operations, done)
         except Broken:
@@ -184,7 +194,7 @@ class SqlStore:
             else:
                 begin, undo, end = savepoint
                 results = (yield from self._tried(Batch((begin, statement, end)), undo, joined=True))[1:]
-        except Broken:
+        except (Broken, NotStorable):
             # Only the statements in order can tell which of the changes it was.
             draft.sealer.sealed[:] = kept
             return None

@@ -20,7 +20,7 @@ from dateline.core.outcome import Performed
 from dateline.core.personal import ERASED, below, unsealed
 from dateline.core.request import Flow
 from dateline.core.version import Versions
-from dateline.errors import Malformed
+from dateline.errors import Malformed, TrailFault
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect
@@ -112,16 +112,15 @@ class Trail:
 
     def _statements(self, asked: tuple[str, ...], *, newest_first: bool) -> tuple[Compiled, ...]:
         page = _page(asked, newest_first=newest_first)
-        seqs = page.subquery("page")
         made = []
         for columns in _PARTS:
             table: SqlTable = columns[0].table
             if table is tables.event:
                 c = tables.event.c
-                statement = select(*columns).where(c.seq.in_(select(seqs.c.seq)))
+                statement = select(*columns).where(self.dialect.among(c.seq, page))
                 made.append(statement.order_by(c.seq.desc() if newest_first else c.seq))
                 continue
-            statement = select(*columns).where(table.c.seq.in_(select(seqs.c.seq)))
+            statement = select(*columns).where(self.dialect.among(table.c.seq, page))
             if "tenant" in table.c:
                 statement = statement.where(table.c.tenant == bindparam("tenant"))
             made.append(statement.order_by(table.c.seq, *([table.c.ordinal] if "ordinal" in table.c else [])))
@@ -190,16 +189,16 @@ def _entries(
     of = tuple(_by_seq(rows) for rows in (operations, effects, subjects, personal))
     states = {row["effect"]: row["state"] for row in deliveries}
     places = {row["seq"]: row["position"] for row in positions}
-    return tuple(
-        _entry(
-            row,
-            tuple(part[row["seq"]] for part in of),
-            states,
-            places.get(row["seq"]) if sequenced else row["seq"],
-            versions,
-        )
-        for row in events
-    )
+    made = []
+    for row in events:
+        parts = tuple(part[row["seq"]] for part in of)
+        try:
+            made.append(_entry(row, parts, states, places.get(row["seq"]) if sequenced else row["seq"], versions))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise TrailFault(
+                f"event {row['seq']} cannot be read: its record was changed; `dateline verify` says where"
+            ) from error
+    return tuple(made)
 
 
 def _entry(
@@ -275,6 +274,7 @@ def _operation(row: dict[str, Any], values: Mapping[str, Any]) -> Written:
         row_key=row["row_key"],
         handler=row["handler"],
         date=row["date"],
+        merged=tuple((step, handler, day) for step, handler, day in json.loads(row["merged"] or "[]")),
         declared=unsealed(json.loads(row["declared"]), f"{root}/declared", kept),
         before=part("before"),
         after=after,
