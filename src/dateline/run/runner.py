@@ -112,7 +112,7 @@ class Runner(Path):
     def _driven(self, flow: Flow[R], budget: timedelta | None = None, *, on: Engine | None = None) -> R:
         connection = Connection(on or self.engine)
         try:
-            return drive(flow, connection, Budget(budget or self.settings.budget), self._apart)
+            return drive(flow, connection, Budget(self.settings.budget if budget is None else budget), self._apart)
         except BaseException as error:
             if not isinstance(error, Exception):
                 connection.discard()
@@ -208,7 +208,9 @@ class AsyncRunner(Path):
     async def _driven(self, flow: Flow[R], budget: timedelta | None = None, *, on: AsyncEngine | None = None) -> R:
         connection = AsyncConnection(on or self.engine)
         try:
-            return await async_drive(flow, connection, Budget(budget or self.settings.budget), self._apart)
+            return await async_drive(
+                flow, connection, Budget(self.settings.budget if budget is None else budget), self._apart
+            )
         except BaseException as error:
             if not isinstance(error, Exception):
                 await connection.discard()

@@ -71,6 +71,7 @@ class Dialect(ABC):
         begin_unguarded: What opens one that only adds to the trail; it has read nothing that others could change.
         begin_reading: What opens a transaction that only looks at the trail, and must neither fail nor make writers fail.
         sequenced: Whether positions need a sequencer; where there is one writer at a time, `seq` is the position.
+        overriding: What lets an insert write a column that the database would always fill itself.
         near: Whether the database is in this process, so that statements one by one cost no round trips.
     """
 
@@ -81,6 +82,7 @@ class Dialect(ABC):
     begin_reading: str
     sequenced: bool
     near: bool
+    overriding: str = ""
 
     def __init__(self) -> None:
         self._images: dict[Any, Compiled] = {}

@@ -131,7 +131,7 @@ class Performer:
         key = (row.change.verb, row.change.mapped, names)
         if key not in self._compiled:
             made = compiled(_clause(row.change.verb, row.change.mapped, names), self.dialect.sql)
-            self._compiled[key] = overriding(made, row.change, names)
+            self._compiled[key] = overriding(self.dialect, made, row.change, names)
             bounded(self._compiled)
         return self._compiled[key]
 
@@ -160,11 +160,11 @@ class Performer:
         return [(before.get(row.change.last.key), after.get(row.change.last.key)) for row in rows]
 
 
-def overriding(made: Compiled, change: Change, names: Sequence[str]) -> Compiled:
+def overriding(dialect: Dialect, made: Compiled, change: Change, names: Sequence[str]) -> Compiled:
     """Return an insert that may write what the database would always make itself: it has made it, a moment ago."""
     columns = change.mapped.__mapper__.columns
     if change.verb == "insert" and any(columns[n].identity is not None and columns[n].identity.always for n in names):
-        return replace(made, sql=made.sql.replace(") VALUES (", ") OVERRIDING SYSTEM VALUE VALUES (", 1))
+        return replace(made, sql=made.sql.replace(") VALUES (", f"){dialect.overriding} VALUES (", 1))
     return made
 
 

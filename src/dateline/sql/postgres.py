@@ -79,6 +79,7 @@ class Postgres(Dialect):
     begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     sequenced = True
     near = False
+    overriding = " OVERRIDING SYSTEM VALUE"
 
     def __init__(self) -> None:
         super().__init__()

@@ -202,7 +202,9 @@ def _change(dialect: Dialect, row: Row) -> Compiled:
     else:
         made = delete(bare).where(*here)
     image = literal_column("1") if row.change.verb == "delete" else row_image(table)
-    return overriding(compiled(made.returning(image.label("img")), dialect.sql), row.change, sorted(row.values))
+    return overriding(
+        dialect, compiled(made.returning(image.label("img")), dialect.sql), row.change, sorted(row.values)
+    )
 
 
 def _recording() -> dict[str, Any]:
