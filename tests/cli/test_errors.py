@@ -101,10 +101,27 @@ def test_an_account_without_rights_is_told_so(dateline: Dateline, postgresql_url
     engine.dispose()
 
 
+@pytest.mark.parametrize("command", ["verify", "trail"])
+def test_a_record_that_was_made_unreadable_is_a_finding(command: str, dateline: Dateline, sqlite_url: str) -> None:
+    lived(sqlite_url)
+    engine = create_engine(sqlite_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE dateline_operation SET \"after\" = '{' WHERE seq = 1"))
+    engine.dispose()
+
+    ran = dateline(command, "--database", sqlite_url)
+
+    assert ran.status == 1
+    assert "Traceback" not in ran.err
+    assert ran.out + ran.err
+
+
 def test_a_plain_install_says_what_the_command_line_needs() -> None:
     without = "import sys; sys.modules['typer'] = None; from dateline.cli.main import main; main(['trail'])"
 
-    ran = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    ran = subprocess.run(
+        [sys.executable, "-c", without], capture_output=True, text=True, check=False, timeout=300, env=ENVIRONMENT
+    )
 
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "dateline: the command line needs packages that are not here: pip install 'dateline[cli]'\n"

@@ -25,16 +25,16 @@ Monday, 1 July 2024, UTC
            about     account:ann
            asked     account ann · owner •••
            inserted  account ann  cents 1500 · id ann · owner •••
-                     by open_account in tests.cli.bank, 2024-01-01
+                     by open_account of 2024-01-01, tests.cli.bank
 
 18:00:00 ● pay  committed  event 2, version 2024-06-01
            actor     ann
            about     account:ann
            asked     account ann · cents 900
            updated   account ann  cents 1500 → 600
-                     by take in tests.cli.bank, 2024-01-01
+                     by take of 2024-01-01, tests.cli.bank
            effect    tell, due  text ••• · who ann
-                     by warn_when_low in tests.cli.bank, 2024-06-01
+                     by warn_when_low of 2024-06-01, tests.cli.bank
 
 Tuesday, 2 July 2024, UTC
 
@@ -43,14 +43,14 @@ Tuesday, 2 July 2024, UTC
            about     account:ann
            asked     account ann · cents 900
            refused   too-little  600 left  (field cents)
-                     by covered in tests.cli.bank, 2024-01-01
+                     by covered of 2024-01-01, tests.cli.bank
 
 06:00:00 ● rename  committed  event 4, version 2024-06-01
            actor     tess (teller) on behalf of ann
            about     account:ann
            asked     account ann · owner •••
            updated   account ann  owner ••• → •••
-                     by rename in tests.cli.bank, 2024-01-01
+                     by rename of 2024-01-01, tests.cli.bank
 
 """
 
@@ -217,8 +217,8 @@ def test_many_values_stand_one_below_the_other(
                                cents 1500
                                id ann
                                owner •••
-                             by open_account in
-                             tests.cli.bank, 2024-01-01
+                             by open_account of 2024-01-01,
+                             tests.cli.bank
 
         There are more: --after 1
         """)
@@ -286,5 +286,5 @@ def test_whoever_reads_only_the_beginning_is_not_shouted_at(sqlite_url: str) -> 
         assert program.stderr
         program.stdout.close()
 
-        assert (program.stderr.read(), program.wait()) == ("", 0)
+        assert (program.wait(timeout=300), program.stderr.read()) == (0, "")
         program.stderr.close()

@@ -82,7 +82,8 @@ def _lines(entry: Entry, *, unmask: bool, typed: bool, width: int) -> Iterator[t
     yield from _refusal(entry)
     for full, one in zip(entry.operations, seen.operations, strict=True):
         yield f"{one.verb}{'d' if one.verb.endswith('e') else 'ed'}", _row(full, one, width)
-        yield "", _decided(one.handler, one.date)
+        for _, handler, day in one.merged or (("", one.handler, one.date),):
+            yield "", _decided(handler, day)
     for effect in seen.effects:
         heading = Text.assemble((_plain(effect.kind), "bold"), f", {_plain(effect.state)}")
         yield "effect", _under(heading, _named(effect.payload.items()), width)
