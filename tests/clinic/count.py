@@ -132,4 +132,4 @@ def instant(line: Line) -> datetime:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(count(lines(Path(sys.argv[1])))), indent=2))
+    sys.stdout.write(json.dumps(asdict(count(lines(Path(sys.argv[1])))), indent=2) + "\n")
