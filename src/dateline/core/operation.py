@@ -17,6 +17,7 @@ from dateline.errors import Unassigned, WrongColumn, WrongValue
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
+    from sqlalchemy.sql.elements import SQLCoreOperations
 
 __all__ = ["Assigned", "Delete", "Insert", "Operation", "Placeholder", "Update"]
 
@@ -25,7 +26,17 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-class Placeholder(Generic[V]):
+if TYPE_CHECKING:
+    # A mapped dataclass takes an SQL expression of the column's type wherever it takes a value, and so takes this.
+    class _Expression(SQLCoreOperations[V]):
+        pass
+else:
+
+    class _Expression(Generic[V]):
+        __slots__ = ()
+
+
+class Placeholder(_Expression[V]):
     """A value that the database will assign when the plan is committed; until then it can be passed on, and nothing else."""
 
     __slots__ = ("column", "step")
@@ -50,7 +61,7 @@ class Placeholder(Generic[V]):
     def __str__(self) -> str:
         return self.__format__("")
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: object) -> bool:  # type: ignore[override]  # an expression's == would be another expression
         return isinstance(other, Placeholder) and (self.step, self.column) == (other.step, other.column)
 
     def __hash__(self) -> int:
