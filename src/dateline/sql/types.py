@@ -39,7 +39,9 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+        found: datetime = datetime.fromisoformat(value) if isinstance(value, str) else value
+        # SQLite's own clock writes no zone, and means UTC; the machine's zone would be a guess.
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 class Id(TypeDecorator[UUID]):
