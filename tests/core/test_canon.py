@@ -62,7 +62,6 @@ EVERYTHING = st.builds(
     local=st.datetimes(),
     day=st.dates(),
     hour=st.times(),
-    # fault: see notes (more than 2**32 seconds). Pydantic reads 999,999,999 days at most.
     length=st.timedeltas(min_value=timedelta(days=-999_999_998), max_value=timedelta(days=999_999_998)),
     id=st.uuids(),
     photo=st.binary(),
@@ -139,7 +138,7 @@ def test_what_json_lacks_is_a_string(value: Any, text: bytes) -> None:
 
 @given(st.sets(st.text() | st.integers()))
 def test_a_set_is_written_in_one_order(found: set[Any]) -> None:
-    assert canonical(frozenset(found)) == canonical(set(sorted(found, key=repr, reverse=True)))
+    assert canonical(frozenset(found)) == canonical({*reversed(list(found))})
 
 
 def cyclic_list() -> Any:
@@ -183,8 +182,8 @@ def nested(levels: int) -> Any:
         {1.5: "a"},
         {None: "a"},
         {True: "a"},
-        10**5_000,  # fault: see notes
-        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),  # fault: see notes
+        10**5_000,
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1))),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -56,7 +56,9 @@ def test_an_entry_without_personal_values_is_shown_as_it_is() -> None:
 
 
 def test_every_personal_place_is_masked_and_nothing_else() -> None:
-    effect = Performed(id=UUID(int=2), ordinal=1, step="s", kind="k", payload={"to": "7", "text": "Dear Ann"}, handler="h", date="d")
+    effect = Performed(
+        id=UUID(int=2), ordinal=1, step="s", kind="k", payload={"to": "7", "text": "Dear Ann"}, handler="h", date="d"
+    )
     found = masked(
         entry(
             frozenset(

@@ -139,7 +139,11 @@ def test_fingerprints_are_one_for_each_cell_that_was_seen() -> None:
             (EMMA,),
             (Difference(row="book/moby", change="gone"),),
         ),
-        ({"book/moby": {"copies": "forged"}}, (MOBY,), (Difference(row="book/moby", change="changed", fields=("copies",)),)),
+        (
+            {"book/moby": {"copies": "forged"}},
+            (MOBY,),
+            (Difference(row="book/moby", change="changed", fields=("copies",)),),
+        ),
     ],
 )
 def test_fingerprints_differ_by_the_cells_that_the_caller_named(
@@ -177,11 +181,20 @@ def test_a_preview_that_was_refused_cannot_be_committed() -> None:
 REFUSALS: list[Refused] = [
     Rejected(
         (
-            Rejection(key="enough/too-few", code="too-few", detail="none left", field="copies", handler="a.b", date="2024-01-01"),
+            Rejection(
+                key="enough/too-few",
+                code="too-few",
+                detail="none left",
+                field="copies",
+                handler="a.b",
+                date="2024-01-01",
+            ),
             Rejection(key="open/closed", code="closed", detail="on Sundays"),
         )
     ),
-    StaleSnapshot((Difference(row="book/moby", change="changed", fields=("copies",)), Difference(row="x", change="new"))),
+    StaleSnapshot(
+        (Difference(row="book/moby", change="changed", fields=("copies",)), Difference(row="x", change="new"))
+    ),
     StaleSnapshot((), "the rules decide otherwise"),
     ConstraintRefused("book_pkey", "take/Insert:book[moby]", "duplicate key"),
     ConstraintRefused("book_pkey", None, "duplicate key"),

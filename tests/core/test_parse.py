@@ -81,7 +81,9 @@ def test_what_is_no_event_is_malformed_naming_each_fault_by_path(body: Any, prob
         assert path in str(refused.value)
 
 
-@pytest.mark.parametrize("body", [None, 7, ["book"], Lend(book="moby"), {"book": object()}, {"book": float("nan")}], ids=str)
+@pytest.mark.parametrize(
+    "body", [None, 7, ["book"], Lend(book="moby"), {"book": object()}, {"book": float("nan")}], ids=str
+)
 def test_only_json_and_mappings_of_its_types_are_bodies(body: Any) -> None:
     with pytest.raises(Malformed):
         read(body)
@@ -123,7 +125,6 @@ def test_a_body_that_is_too_large_is_not_read() -> None:
 def test_the_size_is_counted_in_bytes() -> None:
     body = json.dumps({"book": "ü" * 100}, ensure_ascii=False)
 
-    # fault: see notes
     with pytest.raises(Malformed, match="bytes"):
         read(body, largest=len(body))
 
@@ -181,7 +182,6 @@ def test_bytes_are_an_event_or_malformed_and_nothing_else(body: bytes | str) -> 
 
 
 def test_an_instant_that_has_no_utc_is_malformed() -> None:
-    # fault: see notes
     with pytest.raises(Malformed):
         read(b'{"anything":1,"at":"0001-01-01T00:00:00+01:00"}', Deep)
 

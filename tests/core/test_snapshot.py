@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
@@ -59,7 +59,7 @@ def test_a_field_is_named_by_snapshot_and_field_and_in_the_record_by_its_module_
     ids=str,
 )
 def test_type_and_query_have_to_fit_each_other(annotation: Any, query: Any, told: str) -> None:
-    odd = type(Snapshot)(
+    odd = cast(Any, type(Snapshot))(
         "Odd", (Snapshot,), {"__module__": __name__, "__annotations__": {"book": annotation}, "book": query}
     )
 

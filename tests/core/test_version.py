@@ -93,7 +93,7 @@ def test_the_runners_clock_turns_at_midnight(frozen: str, expected: date) -> Non
 def test_versions_never_flip_back_whatever_the_clocks_do(
     days: list[date], zone: str, moment: datetime, later: timedelta
 ) -> None:
-    made = Versions.of({date(1980, 1, 1): [lend], **{day: () for day in days}}, zone=ZoneInfo(zone))
+    made = Versions.of({date(1980, 1, 1): [lend], **dict.fromkeys(days, ())}, zone=ZoneInfo(zone))
 
     assert made.choose(None, moment).date <= made.choose(None, moment + later).date
     for version in made.versions[1:]:
@@ -239,7 +239,7 @@ def test_a_shape_that_the_version_does_not_know_is_refused() -> None:
 
 def narrowed() -> type[Event]:
     class Narrowed(Lend):
-        reader: bool = True  # type: ignore[assignment]  # the mistake in question
+        reader: bool = True
 
     return Narrowed
 

@@ -1,0 +1,281 @@
+"""Several events in one transaction, dateline's or the caller's: all of them, or none."""
+
+# ruff: noqa: PT012 - what is raised ends a block, which is what is tested
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from dateline import Conflict, Preview, Rejected, Settings
+from dateline.errors import ConstraintRefused, NotFound, NotSerializable
+from tests.contract.conftest import Shop
+from tests.contract.shop import Customer, Enrol, Idea, Product, Sell
+
+
+def stock(shop: Shop, id: str = "tea") -> int:
+    [[found]] = shop.execute("SELECT stock FROM product WHERE id = :id", id=id)
+    return int(found)
+
+
+def test_two_events_are_committed_together_and_the_second_sees_the_first(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.together() as tx:
+        first = tx.dispatch(Sell(product="tea", quantity=3), actor="till")
+        second = tx.dispatch(Sell(product="tea", quantity=2), actor="till")
+        with shop.engine.connect() as outside:
+            assert outside.execute(text("SELECT stock FROM product")).scalar() == 5
+
+    assert stock(shop) == 0
+    assert [entry.id for entry in shop.trail()] == [first.event_id, second.event_id]
+    assert [held["rows"] for held in shop.entry(second).snapshot.values()] == [[], [{"id": "tea", "stock": 2}]]
+    assert second.seq == first.seq + 1
+    assert shop.verify().ok
+
+
+def test_an_exception_in_the_block_takes_everything_back(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+    before = shop.everything()
+
+    with pytest.raises(ZeroDivisionError), shop.together() as tx:
+        tx.dispatch(Sell(product="tea"), actor="till", key="k1")
+        raise ZeroDivisionError
+
+    after = dict(shop.everything())
+    if shop.postgres:
+        after["sequences"] = before["sequences"]
+    assert after == before
+    assert not shop.dispatch(Sell(product="tea"), key="k1").repeated
+
+
+@pytest.mark.parametrize("end", ["commits", "rolls back"])
+def test_refusals_stay_recorded_whatever_becomes_of_the_block(shop: Shop, end: str) -> None:
+    shop.put(Product("tea", 5))
+
+    def block() -> None:
+        with shop.together() as tx:
+            tx.dispatch(Sell(product="tea"), actor="till")
+            with pytest.raises(Rejected):
+                tx.dispatch(Sell(product="tea", quantity=5), actor="till", key="k1")
+            with pytest.raises(NotFound):
+                tx.dispatch(Sell(product="none"), actor="till")
+            if end == "rolls back":
+                raise ZeroDivisionError
+
+    if end == "commits":
+        block()
+    else:
+        with pytest.raises(ZeroDivisionError):
+            block()
+
+    assert sorted(shop.outcomes()) == sorted(["rejected", "not-found"] + ["committed"] * (end == "commits"))
+    assert stock(shop) == (4 if end == "commits" else 5)
+    assert shop.verify().ok
+
+
+def test_a_refusal_that_leaves_the_block_takes_the_rest_with_it_and_stays_recorded(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with pytest.raises(Rejected) as refused, shop.together() as tx:
+        tx.dispatch(Sell(product="tea"), actor="till")
+        tx.dispatch(Sell(product="tea", quantity=99), actor="till")
+
+    assert (shop.outcomes(), stock(shop)) == (["rejected"], 5)
+    assert shop.entry().refusal == refused.value
+    assert str(shop.entry().id) == refused.value.event_id
+
+
+def test_a_constraint_leaves_the_transaction_as_it_was(shop: Shop) -> None:
+    shop.put(Product("tea", 5), Customer("ann", "Ann"))
+
+    with shop.together() as tx:
+        tx.dispatch(Sell(product="tea"), actor="till")
+        with pytest.raises(ConstraintRefused) as refused:
+            tx.dispatch(Enrol(id="ann", name="Another"), actor="till")
+        tx.dispatch(Sell(product="tea"), actor="till")
+
+    assert refused.value.step == "enrol/Insert:customer[ann]"
+    assert sorted(shop.outcomes()) == ["committed", "committed", "constraint"]
+    assert stock(shop) == 3
+    assert [row["name"] for row in shop.rows("customer")] == ["Ann"]
+
+
+def test_a_preview_inside_sees_what_the_block_has_done_and_writes_nothing(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.together() as tx:
+        tx.dispatch(Sell(product="tea", quantity=4), actor="till")
+        shown = [tx.preview(Sell(product="tea"), actor="till", rehearse=rehearse) for rehearse in (False, True)]
+        refused = tx.preview(Sell(product="tea", quantity=2), actor="till")
+
+    assert all(isinstance(preview, Preview) for preview in shown)
+    assert isinstance(refused, Rejected)
+    assert (shop.outcomes(), stock(shop)) == (["committed"], 1)
+
+
+def test_a_key_inside_gets_its_first_answer(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+    earlier = shop.dispatch(Sell(product="tea"), key="k1")
+
+    with shop.together() as tx:
+        assert tx.dispatch(Sell(product="tea"), actor="till", key="k1") == earlier
+        first = tx.dispatch(Sell(product="tea", quantity=2), actor="till", key="k2")
+        again = tx.dispatch(Sell(product="tea", quantity=2), actor="till", key="k2")
+
+    assert (again, again.repeated) == (first, True)
+    assert stock(shop) == 2
+
+
+def test_a_conflict_is_raised_and_not_tried_again(shop: Shop) -> None:
+    shop.put(Product("tea", 5), Product("salt", 5))
+    impatient = shop.under(shop.versions, settings=Settings(busy=timedelta(seconds=0.1), budget=timedelta(seconds=5)))
+
+    with pytest.raises(Conflict):
+        if shop.postgres:
+            with impatient.together() as tx:
+                tx.dispatch(Sell(product="salt"), actor="till")
+                shop.execute("UPDATE product SET stock = 4 WHERE id = 'tea'")
+                tx.dispatch(Sell(product="tea"), actor="till")
+        else:
+            with shop.engine.begin() as other:
+                other.execute(text("UPDATE product SET stock = 4 WHERE id = 'tea'"))
+                with impatient.together() as tx:
+                    tx.dispatch(Sell(product="tea"), actor="till")
+
+    assert stock(shop, "salt") == 5
+    assert shop.outcomes() == []
+
+
+def test_what_was_read_before_another_wrote_is_not_committed(shop: Shop) -> None:
+    # Two blocks that read what the other writes: were both committed, both would rest on what is no more.
+    if not shop.postgres:
+        pytest.skip("SQLite has one writer at a time: the second block could not even begin")
+    shop.put(Product("tea", 5), Product("salt", 5))
+
+    with pytest.raises(Conflict), shop.together() as one, shop.under(shop.versions).together() as other:
+        one.preview(Sell(product="tea"), actor="till")
+        other.preview(Sell(product="salt"), actor="till")
+        one.dispatch(Sell(product="salt"), actor="till")
+        other.dispatch(Sell(product="tea"), actor="till")
+
+
+def test_a_session_of_the_callers_is_joined(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        session.execute(text("INSERT INTO customer (id, name, points) VALUES ('ann', 'Ann', 1)"))
+        with shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea", quantity=2), actor="till")
+        assert session.execute(text("SELECT stock FROM product")).scalar() == 3
+        assert stock(shop) == 5
+        session.commit()
+
+    assert stock(shop) == 3
+    assert [(row["id"], row["points"]) for row in shop.rows("customer")] == [("ann", 3)]
+    assert shop.outcomes() == ["committed"]
+
+
+@pytest.mark.parametrize("wrote", [False, True], ids=["idle", "after a write"])
+def test_what_joined_a_session_goes_down_with_its_rollback(shop: Shop, wrote: bool) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        if wrote:
+            session.execute(text("INSERT INTO customer (id, name, points) VALUES ('ann', 'Ann', 1)"))
+        with shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea", quantity=2), actor="till")
+            with pytest.raises(NotFound):
+                tx.dispatch(Sell(product="none"), actor="till")
+        session.rollback()
+
+    assert (stock(shop), shop.rows("customer"), shop.rows("purchase")) == (5, [], [])
+    assert shop.outcomes() == ["not-found"]
+
+
+def test_a_session_stays_usable_after_a_refusal(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        with shop.together(session) as tx, pytest.raises(Rejected):
+            tx.dispatch(Sell(product="tea", quantity=9), actor="till")
+        session.execute(text("UPDATE product SET stock = 7"))
+        session.commit()
+
+    assert (stock(shop), shop.outcomes()) == (7, ["rejected"])
+
+
+def test_an_exception_in_a_joined_block_leaves_the_ending_to_the_caller(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        with pytest.raises(ZeroDivisionError), shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea", quantity=2), actor="till")
+            raise ZeroDivisionError
+        session.commit()
+
+    assert (stock(shop), shop.outcomes()) == (3, ["committed"])
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_a_session_that_could_lose_updates_is_refused(shop: Shop, level: str) -> None:
+    if not shop.postgres:
+        pytest.skip("SQLite knows one level, and it is enough")
+    shop.put(Product("tea", 5))
+
+    with shop.session(level) as session:
+        with pytest.raises(NotSerializable, match=level), shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea"), actor="till")
+        session.rollback()
+
+    assert (stock(shop), shop.outcomes()) == (5, [])
+
+
+def test_a_joined_session_is_pinned_only_until_its_transaction_ends(shop: Shop) -> None:
+    if not shop.postgres:
+        pytest.skip("SQLite has no such settings")
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        session.execute(text("SET TimeZone = 'Asia/Tokyo'"))
+        session.commit()
+    with shop.session() as session:
+        session.execute(text("SET LOCAL TimeZone = 'Asia/Tokyo'"))
+        with shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea"), actor="till")
+        session.commit()
+        assert session.execute(text("SHOW TimeZone")).scalar() != "Asia/Tokyo"
+
+    assert shop.entry().operations[0].after == {"id": "tea", "stock": 4, "price": "1.00", "note": None}
+
+
+def test_many_events_in_one_block_follow_each_other(shop: Shop) -> None:
+    shop.put(Product("tea", 30))
+
+    with shop.together() as tx:
+        for _ in range(30):
+            tx.dispatch(Sell(product="tea"), actor="till")
+
+    assert stock(shop) == 0
+    assert [entry.operations[1].row_key for entry in shop.trail()] == [str(number) for number in range(1, 31)]
+
+
+def test_an_empty_block_does_nothing(shop: Shop) -> None:
+    before = shop.everything()
+
+    with shop.together():
+        pass
+
+    assert shop.everything() == before
+
+
+def test_a_runner_goes_on_after_a_block(shop: Shop) -> None:
+    for _ in range(40):
+        # More blocks than the pool has connections: none is kept.
+        with pytest.raises(ZeroDivisionError), shop.together() as tx:
+            tx.dispatch(Idea(text="x"), actor="till")
+            raise ZeroDivisionError
+
+    assert shop.dispatch(Idea(text="y")).event == Idea(text="y")

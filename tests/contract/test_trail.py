@@ -1,0 +1,217 @@
+"""Reading the trail: every filter, page by page in both directions, each tenant for itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from dateline import Actor, Event, Malformed, Versions
+from dateline.errors import Refused
+from tests.contract.conftest import NOON, Shop
+from tests.contract.shop import Customer, Idea, Product, Sell, Stocktake
+
+CLERK = Actor("clerk", rights=frozenset({"count", "backdate"}))
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+SOON = timedelta(milliseconds=1)
+
+
+def scene(shop: Shop) -> dict[str, UUID]:
+    """Let a day go by and return its events by name."""
+    shop.put(Product("tea", 9), Product("salt", 9), Customer("ann", "Ann Lee"))
+    made = {"idea": shop.dispatch(Idea(text="open"), "owner").event_id}
+    made["tea"] = shop.dispatch(Sell(product="tea", customer="bob")).event_id
+    shop.now += timedelta(hours=1)
+    made["salt"] = shop.dispatch(Sell(product="salt"), cause=made["idea"]).event_id
+    made["old"] = shop.dispatch(
+        Sell(product="tea", customer="bob"), CLERK, at=MARCH, version="as-of-occurred", reason="found"
+    ).event_id
+    for name, event in (("none", Sell(product="none")), ("much", Sell(product="tea", quantity=99))):
+        with pytest.raises(Refused) as refused:
+            shop.dispatch(event)
+        made[name] = UUID(refused.value.event_id)
+    shop.now += timedelta(hours=1)
+    made["count"] = shop.dispatch(Stocktake(counted=5), CLERK).event_id
+    made["north"] = shop.dispatch(Sell(product="tea", customer="bob"), tenant="north").event_id
+    return made
+
+
+FILTERS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["idea", "tea", "salt", "old", "none", "much", "count"]),
+    ({"subject": "product:tea"}, ["tea", "old", "much"]),
+    ({"subject": "product:none"}, ["none"]),
+    ({"subject": "customer:ann"}, ["salt"]),
+    ({"subject": "product:te"}, []),
+    ({"table": "product"}, ["tea", "salt", "old", "count"]),
+    ({"table": "product", "row": "tea"}, ["tea", "old", "count"]),
+    ({"table": "product", "row": "salt"}, ["salt", "count"]),
+    ({"table": "purchase", "row": "2"}, ["salt"]),
+    ({"table": "customer", "row": "ann"}, ["salt"]),
+    ({"table": "nowhere"}, []),
+    ({"kind": "sell"}, ["tea", "salt", "old", "none", "much"]),
+    ({"kind": "sell", "outcome": "committed"}, ["tea", "salt", "old"]),
+    ({"actor": "owner"}, ["idea"]),
+    ({"actor": "clerk"}, ["old", "count"]),
+    ({"version": date(2024, 1, 1)}, ["old"]),
+    ({"version": date(2024, 6, 1), "kind": "sell"}, ["tea", "salt", "none", "much"]),
+    ({"outcome": "rejected"}, ["much"]),
+    ({"outcome": "not-found"}, ["none"]),
+    ({"since": NOON + timedelta(hours=1)}, ["salt", "none", "much", "count"]),
+    ({"since": NOON + timedelta(hours=1, microseconds=1)}, ["count"]),
+    ({"until": NOON + timedelta(hours=1)}, ["idea", "tea", "old"]),
+    ({"until": NOON}, ["old"]),
+    ({"since": MARCH, "until": NOON + timedelta(microseconds=1)}, ["idea", "tea", "old"]),
+    ({"cause": "idea"}, ["salt"]),
+    ({"tenant": "north"}, ["north"]),
+    ({"tenant": "north", "subject": "product:tea"}, ["north"]),
+    ({"tenant": "north", "table": "product", "row": "salt"}, []),
+    ({"tenant": "north", "subject": "customer:ann"}, []),
+    ({"tenant": "nobody"}, []),
+    ({"newest_first": True, "kind": "sell"}, ["much", "none", "old", "salt", "tea"]),
+]
+
+
+def test_each_filter_gives_what_it_says(shop: Shop) -> None:
+    made = scene(shop)
+
+    for asked, expected in FILTERS:
+        named = asked | ({"cause": made[asked["cause"]]} if "cause" in asked else {})
+        page = shop.trail(**named)
+
+        assert ([entry.id for entry in page], page.next) == ([made[name] for name in expected], None), asked
+        assert len(page) == len(expected)
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["forwards", "backwards"])
+def test_pages_follow_each_other_without_gap_or_repetition(shop: Shop, newest_first: bool) -> None:
+    numbers = [shop.dispatch(Idea(text=str(number))).seq for number in range(7)]
+    shop.dispatch(Idea(text="another tenant's"), tenant="north")
+    if newest_first:
+        numbers.reverse()
+
+    for limit in (1, 2, 3, 7, 8):
+        seen: list[int] = []
+        pages: list[int] = []
+        after: int | None = None
+        while not pages or after is not None:
+            page = shop.trail(limit=limit, after=after, newest_first=newest_first)
+            seen += [entry.seq for entry in page]
+            pages.append(len(page))
+            after = page.next
+
+        assert seen == numbers
+        assert pages == [limit] * (7 // limit) + [7 % limit] * bool(7 % limit)
+
+
+def test_a_page_keeps_to_its_filter(shop: Shop) -> None:
+    shop.put(Product("tea", 9))
+    for number in range(3):
+        shop.dispatch(Idea(text=str(number)))
+        shop.dispatch(Sell(product="tea"))
+
+    first = shop.trail(kind="sell", limit=2)
+    second = shop.trail(kind="sell", limit=2, after=first.next)
+
+    assert [entry.kind for entry in (*first, *second)] == ["sell"] * 3
+    assert second.next is None
+
+
+def test_what_comes_meanwhile_stands_on_a_later_page(shop: Shop) -> None:
+    for number in range(3):
+        shop.dispatch(Idea(text=str(number)))
+    page = shop.trail(limit=2)
+    shop.dispatch(Idea(text="3"))
+
+    assert [entry.input["text"] for entry in shop.trail(after=page.next)] == ["2", "3"]
+
+
+def test_a_cursor_beyond_the_end_gives_an_empty_page(shop: Shop) -> None:
+    shop.dispatch(Idea(text="x"))
+
+    assert len(shop.trail(after=10**12)) == 0
+    assert len(shop.trail(after=0, newest_first=True)) == 0
+
+
+UNASKABLE: list[dict[str, Any]] = [
+    {"limit": 0},
+    {"limit": -1},
+    {"limit": 10**9},
+    {"row": "tea"},
+    {"since": NOON.replace(tzinfo=None)},
+    {"until": NOON.replace(tzinfo=None)},
+]
+
+
+def test_what_cannot_be_asked_is_told(shop: Shop) -> None:
+    for asked in UNASKABLE:
+        with pytest.raises(Malformed):
+            shop.trail(**asked)
+
+
+def test_a_page_is_a_sequence_of_entries(shop: Shop) -> None:
+    done = [shop.dispatch(Idea(text=str(number))) for number in range(2)]
+
+    page = shop.trail()
+
+    assert (len(page), page[1].id, [entry.id for entry in page]) == (
+        2,
+        done[1].event_id,
+        [one.event_id for one in done],
+    )
+
+
+def test_tenants_are_closed_off_from_each_other(shop: Shop) -> None:
+    shop.put(Product("tea", 9), Customer("ann", "Ann Lee"))
+    north = shop.dispatch(Sell(product="tea"), tenant="north", key="k1")
+    south = shop.dispatch(Sell(product="tea"), tenant="south", key="k1")
+    cause = shop.dispatch(Idea(text="x"), tenant="south", cause=north.event_id)
+
+    assert [entry.id for entry in shop.trail(tenant="north")] == [north.event_id]
+    assert [entry.id for entry in shop.trail(tenant="south")] == [south.event_id, cause.event_id]
+    assert [entry.tenant for entry in shop.trail(tenant="north")] == ["north"]
+    assert len(shop.trail()) == 0
+    # A key and an id are each tenant's own.
+    assert shop.outcome("k1", tenant="north", patience=SOON).id == north.event_id  # type: ignore[union-attr]
+    assert shop.outcome("k1", tenant="south", patience=SOON).id == south.event_id  # type: ignore[union-attr]
+    assert shop.outcome(north.event_id, tenant="south", patience=SOON) is None
+    # A cause of another tenant's is no line to be followed into it.
+    assert shop.entry(cause, tenant="south").meta.root == north.event_id
+    [entry] = shop.trail(tenant="south", kind="sell")
+    assert entry.operations[0].after == {"id": "tea", "stock": 7, "price": "1.00", "note": None}
+    assert {effect.id for effect in entry.effects} == {effect.id for effect in south.effects}
+
+
+def test_a_preview_belongs_to_its_tenant(shop: Shop) -> None:
+    shop.put(Product("tea", 9))
+    preview = shop.preview(Sell(product="tea"), tenant="north")
+
+    with pytest.raises(Malformed, match="another event"):
+        shop.dispatch(Sell(product="tea"), expects=preview, tenant="south")
+
+    assert [len(shop.trail(tenant=tenant)) for tenant in ("north", "south")] == [0, 0]
+    shop.dispatch(Sell(product="tea"), expects=preview, tenant="north")
+    assert [entry.id for entry in shop.trail(tenant="north")] == [preview.event_id]
+
+
+def test_an_entry_whose_shape_is_unknown_is_read_untyped(shop: Shop) -> None:
+    shop.put(Product("tea", 9))
+    shop.dispatch(Sell(product="tea"))
+
+    entry = shop.under(Versions.of({"1970-01-01": []})).entry()
+
+    assert (entry.event, entry.kind, entry.input["product"]) == (None, "sell", "tea")
+
+
+def test_an_entry_that_its_shape_cannot_read_any_more_is_read_untyped(shop: Shop) -> None:
+    class Sell(Event, kind="sell"):
+        product: int
+
+    shop.put(Product("tea", 9))
+    shop.dispatch(SELL)
+
+    assert shop.under(Versions.of({"2024-01-01": [Sell]})).entry().event is None
+
+
+SELL = Sell(product="tea")
