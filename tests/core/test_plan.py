@@ -265,7 +265,7 @@ def test_two_steps_of_one_key_are_refused_with_the_way_to_tell_them_apart(one: S
     first, second = (Planned(key_of("slot", step), step, "slot", "handler", "2024-01-01") for step in (one, other))
 
     with pytest.raises(DuplicateKey, match=way):
-        unique((first,), second)
+        unique({first.key}, second)
 
 
 def test_a_plan_for_a_test_refuses_nothing_that_the_handler_did_not_yield() -> None:

@@ -148,24 +148,29 @@ class Cascade:
             HandlerFault: Naming the handler, its date, and what it did.
         """
         refused: list[Planned] = []
+        keys: set[str] = set()
         for slot in self.checks:
-            refused.extend(self._run(slot, event, snapshots, refused))
+            self._run(slot, event, snapshots, refused, keys)
         if refused:
             return Plan(rejections=tuple(rejection_of(planned) for planned in refused))
         planned: list[Planned] = []
         for slot in self.handlers:
-            planned.extend(self._run(slot, event, snapshots, planned))
-        coalesce(planned)
-        return Plan(tuple(planned))
+            self._run(slot, event, snapshots, planned, keys)
+        return Plan(tuple(planned), (), coalesce(planned))
 
     def _run(
-        self, slot: Slot, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]
-    ) -> list[Planned]:
+        self,
+        slot: Slot,
+        event: Event,
+        snapshots: Mapping[type[Snapshot], Snapshot],
+        planned: list[Planned],
+        keys: set[str],
+    ) -> None:
+        """Add what a slot's holder decides to what was planned before."""
         function = slot.holder
         assert function is not None
-        made: list[Planned] = []
         for step in self._steps(
-            function, [self._argument(taken, event, snapshots, before) for taken in function.parameters]
+            function, [self._argument(taken, event, snapshots, planned) for taken in function.parameters]
         ):
             if not isinstance(step, Step) or not function.declares(step):
                 found = step.step_type() if isinstance(step, Step) else type(step).__name__
@@ -173,9 +178,8 @@ class Cascade:
                     f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
                 )
             new = Planned(key_of(slot.name, step), step, slot.name, function.dotted, function.day, function.takes_plan)
-            unique((*before, *made), new)
-            made.append(new)
-        return made
+            unique(keys, new)
+            planned.append(new)
 
     @staticmethod
     def _argument(

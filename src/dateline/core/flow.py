@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from dateline.core.canon import canonical
+from dateline.core.canon import Verbatim, canonical, plain
 from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
@@ -343,15 +343,15 @@ def _draft(
     sealer = Sealer(request.seed, subjects[0] if subjects else "")
     asked = store.asked(cascade, event) if seen.values else ()
     snapshot = {
-        one.place: {**asked[index], "rows": _rows(sealer, one, values)}
-        for index, (one, values) in enumerate(zip(cascade.fields, seen.values, strict=bool(seen.values)))
+        one.place: {**asked[index], "rows": Verbatim(_rows(sealer, one, seen, index))}
+        for index, one in enumerate(cascade.fields if seen.values else ())
     }
     outcome = "committed" if refusal is None else refusal.outcome
     decision: dict[str, Any] = {"outcome": outcome}
     if refusal is not None:
-        decision["refusal"] = {"detail": refusal.detail, **refusal.facts}
+        decision["refusal"] = plain({"detail": refusal.detail, **refusal.facts})
     shape = versions.shape_date(type(event))
-    asked_for = sealer.plain(event, "/input")
+    asked_for = Verbatim(sealer.text(event, "/input"))
     body = canonical(
         {
             "decision": decision,
@@ -361,7 +361,9 @@ def _draft(
             "sealed": len(sealer.sealed),
             "shape": shape,
             "snapshot": snapshot,
-        }
+        },
+        # Names of modules and classes may be of any script.
+        known=all(map(str.isascii, snapshot)),
     )
     claim = None
     if request.key is not None and (refusal is None or isinstance(refusal, Rejected | NotFound | TooMany)):
@@ -381,11 +383,17 @@ def _draft(
     )
 
 
-def _rows(sealer: Sealer, one: Field, values: Values) -> Any:
+def _rows(sealer: Sealer, one: Field, seen: Seen, index: int) -> bytes | str:
+    """Return the canonical JSON of a field's rows without their personal parts."""
+    text, values = seen.texts[index], seen.values[index]
+    if text is not None:
+        return text
     path = f"/snapshot/{one.place}/rows"
+    if one.record is not None:
+        return b"[" + b",".join(sealer.text(record, f"{path}/{place}") for place, record in enumerate(values)) + b"]"
     if one.personal:
-        return [None if found is None else sealer.seal(found, f"{path}/{index}") for index, found in enumerate(values)]
-    return sealer.plain(list(values), path)
+        return canonical([v if v is None else sealer.seal(v, f"{path}/{place}") for place, v in enumerate(values)])
+    return canonical(sealer.plain(list(values), path))
 
 
 def _refuse(

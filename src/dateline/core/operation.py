@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import GetCoreSchemaHandler
@@ -12,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from dateline.core.meta import NewId
 from dateline.core.snapshot import Record
 from dateline.core.step import Step
-from dateline.core.table import Table, row_key, table_of
+from dateline.core.table import PLAIN, Table, row_key, table_of
 from dateline.errors import Unassigned, WrongColumn, WrongValue
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Operation(Step, Generic[T]):
         """Return what `keyed` says, else the row's key."""
         return self._part if self._part is not None else self.row_key
 
-    @property
+    @cached_property
     def row_key(self) -> str | None:
         """The row's key as text; None where the database has yet to assign it."""
         return None if self.key_values is None else row_key(self.key_values)
@@ -191,7 +192,7 @@ class Update(Operation[T]):
                 raise WrongColumn(
                     f"{where} cannot change {name}, which is of the key; delete the row and insert another"
                 )
-            if hasattr(value, "__clause_element__") or hasattr(value, "compile"):
+            if type(value) not in PLAIN and (hasattr(value, "__clause_element__") or hasattr(value, "compile")):
                 raise WrongValue(
                     f"{where} {name} is an SQL expression; a decision is a value: read it in a snapshot, then compute"
                 )

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from dateline import errors
-from dateline.core.canon import canonical, digest
+from dateline.core.canon import Verbatim, canonical, digest
 from dateline.core.event import Event
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Field, Record, fingerprint, row_of
@@ -178,7 +178,7 @@ def request_digest(event: Event, salt: bytes, at: datetime | None = None) -> str
     Args:
         at: When it happened, where the caller said so. The version is left out: the answer that was given stands.
     """
-    return digest(salt + canonical([event.__kind__, event, at]))
+    return digest(salt + canonical([event.__kind__, Verbatim(canonical(event)), at], known=True))
 
 
 def refusal_of(outcome: str, facts: Mapping[str, Any]) -> Refused:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from dateline.core.canon import DEEPEST, canonical, named, plain, salted
 from dateline.core.event import fill
+from dateline.core.form import straight
 from dateline.core.model import Model, personal_fields
 from dateline.errors import NotCanonical
 
@@ -77,10 +78,32 @@ class Sealer:
             return {name: self.plain(item, below(path, name), depth + 1) for name, item in named(value)}
         return plain(value)
 
+    def text(self, model: Model, path: str) -> bytes:
+        """Return a model's canonical JSON without its personal parts.
+
+        Raises:
+            NotCanonical: As `canonical` does.
+        """
+        kind = type(model)
+        if not straight(kind):
+            return canonical(self.plain(model, path))
+        personal = personal_fields(kind)
+        if not personal:
+            return canonical(model)
+        made = dict(model.__dict__)
+        subject = self._subject(model)
+        for name in personal:
+            if made[name] is not None:
+                made[name] = self.seal(made[name], below(path, name), subject)
+        return canonical(made, known=True)
+
+    def _subject(self, model: BaseModel) -> str:
+        template = getattr(model, "__subject__", None)
+        return fill(template, model) if template and isinstance(model, Model) else self.subject
+
     def _model(self, model: BaseModel, path: str, depth: int) -> dict[str, Any]:
         personal = personal_fields(type(model))
-        template = getattr(model, "__subject__", None)
-        subject = fill(template, model) if template and isinstance(model, Model) else self.subject
+        subject = self._subject(model)
         made = {}
         for name, value in model.__dict__.items():
             if name in personal and value is not None:

@@ -73,6 +73,7 @@ class Plan:
 
     planned: tuple[Planned, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    _changes: tuple[Change, ...] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, *steps: Step) -> Plan:
@@ -115,7 +116,7 @@ class Plan:
 
     def changes(self) -> tuple[Change, ...]:
         """Return one change a row, in the order of their last steps' first appearance."""
-        return coalesce(self.planned)
+        return coalesce(self.planned) if self._changes is None else self._changes
 
     def effects(self) -> Iterator[tuple[int, Planned, Effect]]:
         """Yield each effect with its ordinal in the plan."""
@@ -134,19 +135,20 @@ def key_of(slot: str, step: Step) -> str:
     return f"{slot}/{step.step_type()}" + ("" if part is None else f"[{part}]")
 
 
-def unique(planned: Iterable[Planned], new: Planned) -> None:
-    """Refuse a key that stands already.
+def unique(keys: set[str], new: Planned) -> None:
+    """Refuse a key that stands already, and note one that does not.
 
     Raises:
         DuplicateKey: Naming the handler and the way to tell the steps apart.
     """
-    if any(other.key == new.key for other in planned):
+    if new.key in keys:
         way = (
             'declare key="{field}" on the effect, or yield step.keyed("…")'
             if isinstance(new.step, Effect)
             else 'yield step.keyed("…")'
         )
         raise DuplicateKey(f"{new.handler} ({new.date}) yields {new.key} twice; {way}")
+    keys.add(new.key)
 
 
 _GONE = ("delete", "")
@@ -231,6 +233,6 @@ def rejection_of(planned: Planned) -> Rejection:
 def placeholders(plan: Plan, changes: Iterable[Change]) -> Iterator[Placeholder[Any]]:
     """Yield what the plan's rows and effects still wait for."""
     for change in changes:
-        yield from (value for value in change.values.values() if isinstance(value, Placeholder))
+        yield from (value for value in change.values.values() if type(value) is Placeholder)
     for _, _, effect in plan.effects():
-        yield from (value for value in effect.__dict__.values() if isinstance(value, Placeholder))
+        yield from (value for value in effect.__dict__.values() if type(value) is Placeholder)

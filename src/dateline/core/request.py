@@ -124,12 +124,14 @@ class Seen:
         proof: What the guard compares again inside the write.
         claim: Who has the request key already.
         recorded: The event of this very id, where it was looked for and found.
+        texts: For each field its rows' canonical JSON, where the database wrote it so itself.
     """
 
     values: tuple[Values, ...]
     proof: Any
     claim: Claim | None = None
     recorded: bool = False
+    texts: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import UnionType
 from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
@@ -94,7 +94,7 @@ class Snapshot(Model):
                 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Field:
     """One field of a snapshot, ready to be read.
 
@@ -115,12 +115,12 @@ class Field:
     most: int | None
     personal: bool = False
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Snapshot and field, as refusals name them."""
         return f"{self.snapshot.__qualname__}.{self.name}"
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Snapshot and field with the folder of its date, as the record names them: two dates may use one name."""
         return ".".join((*self.snapshot.__module__.split(".")[-2:], self.path))

@@ -17,9 +17,10 @@ from dateline.core.canon import canonical, plain
 from dateline.core.model import PERSONAL
 from dateline.errors import WrongColumn, WrongValue
 
-__all__ = ["Column", "Table", "row_key", "table_of"]
+__all__ = ["PLAIN", "Column", "Table", "row_key", "table_of"]
 
-_CHECKED: frozenset[type] = frozenset({str, int, float, bool, bytes, Decimal, datetime, date, time, timedelta})
+PLAIN: frozenset[type] = frozenset({str, int, float, bool, bytes, Decimal, datetime, date, time, timedelta})
+"""Types whose values say by themselves whether a column can hold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ def _column(name: str, column: Any, hint: Any) -> Column:
     except NotImplementedError:
         takes = None
     # A decorated type's values are its own business, unless it says itself which Python type it takes.
-    if takes not in _CHECKED or (decorated and "python_type" not in vars(type(kind))):
+    if takes not in PLAIN or (decorated and "python_type" not in vars(type(kind))):
         takes = None
     default = column.default
     has_default = default is not None and bool(getattr(default, "is_scalar", False))
@@ -187,7 +188,13 @@ def _column(name: str, column: Any, hint: Any) -> Column:
 
 def row_key(values: Iterable[Any]) -> str:
     """Return a row's key as text: the value itself where the key is one column, else a canonical array."""
-    made = plain(list(values))
-    if len(made) == 1:
-        return made[0] if isinstance(made[0], str) else canonical(made[0]).decode()
-    return canonical(made).decode()
+    key = tuple(values)
+    if len(key) == 1:
+        only = key[0]
+        if type(only) is str:
+            return only
+        if type(only) is int:
+            return str(only)
+        made = plain(only)
+        return made if isinstance(made, str) else canonical(made).decode()
+    return canonical(key).decode()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Dialect, Text, TypeDecorator, func, select
 from sqlalchemy import Table as SqlTable
@@ -20,7 +21,7 @@ from dateline.core.event import Event
 from dateline.sql.given import Given, getter
 from dateline.sql.statement import Statement
 
-__all__ = ["Compiled", "bounded", "compiled", "light"]
+__all__ = ["Compiled", "Merger", "Source", "Whole", "bounded", "compiled", "light"]
 
 
 class _JsonList(TypeDecorator[Any]):
@@ -38,27 +39,38 @@ class _JsonList(TypeDecorator[Any]):
         return canonical([process(item) if process else item for item in value or ()]).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """A statement's text, and where each of its parameters comes from.
+class Source(NamedTuple):
+    """Where one parameter comes from.
 
     Args:
-        sources: For each parameter in order its name, the function that takes it out of an event (or None), its constant, and the
-            function that turns a Python value into the driver's (or None).
+        get: Takes it out of an event; None where it is named.
+        process: Turns a Python value into the driver's; None where they are the same.
+        type: Its SQL type, as text.
     """
 
+    name: str
+    get: Callable[[Event], Any] | None
+    constant: Any
+    process: Callable[[Any], Any] | None
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement's text, and where each of its parameters comes from, in order."""
+
     sql: str
-    sources: tuple[tuple[str, Callable[[Event], Any] | None, Any, Callable[[Any], Any] | None], ...]
+    sources: tuple[Source, ...]
 
     @property
     def given(self) -> list[tuple[str, Callable[[Event], Any]]]:
         """The parameters that the event brings: where in it, and what takes them out."""
-        return [(name, get) for name, get, _, _ in self.sources if get is not None]
+        return [(one.name, one.get) for one in self.sources if one.get is not None]
 
     def bind(self, values: Mapping[str, Any], event: Event | None = None) -> list[Any]:
         """Return the parameters in order."""
         made = []
-        for name, get, constant, process in self.sources:
+        for name, get, constant, process, _ in self.sources:
             value = get(event) if get is not None and event is not None else values.get(name, constant)
             made.append(value if process is None else process(value))
         return made
@@ -78,8 +90,60 @@ def compiled(clause: ClauseElement, dialect: Dialect) -> Compiled:
         bind: BindParameter[Any] = made.binds[name]
         get = getter(bind) if isinstance(bind, Given) else None
         process = bind.type.dialect_impl(dialect).bind_processor(dialect)
-        sources.append((bind.whence if isinstance(bind, Given) else name, get, bind.effective_value, process))
+        named = bind.whence if isinstance(bind, Given) else name
+        sources.append(Source(named, get, bind.effective_value, process, repr(bind.type)))
     return Compiled(str(made), tuple(sources))
+
+
+class Merger:
+    """Joins the texts of several pieces into one statement with numbered parameters, each of which is sent once.
+
+    A piece's parameters are its scope's: two pieces of one scope that name the same thing, of the same type, share it.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, str, str], int] = {}
+        self._sources: list[tuple[str, Source]] = []
+
+    def add(self, scope: str, piece: Compiled) -> str:
+        """Return the piece's text with the numbers that its parameters have in the whole."""
+        places = [self._number(scope, source) for source in piece.sources]
+        return _NUMBER.sub(lambda found: f"${places[int(found[1]) - 1]}" if found[1] else found[0], piece.sql)
+
+    def _number(self, scope: str, source: Source) -> int:
+        key = (scope, source.name, source.type)
+        if key not in self._numbers:
+            self._sources.append((scope, source))
+            self._numbers[key] = len(self._sources)
+        return self._numbers[key]
+
+    def whole(self, sql: str) -> Whole:
+        """Return the statement that was put together."""
+        return Whole(sql, tuple(self._sources))
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A statement of several pieces, and where each of its parameters comes from: the scope, and what in it."""
+
+    sql: str
+    sources: tuple[tuple[str, Source], ...]
+
+    def bind(self, scopes: Mapping[str, Mapping[str, Any]], event: Event) -> list[Any]:
+        """Return the parameters in order.
+
+        Args:
+            scopes: The named values of each scope.
+        """
+        made = []
+        for scope, (name, get, constant, process, _) in self.sources:
+            value = get(event) if get is not None else scopes[scope].get(name, constant)
+            made.append(value if process is None else process(value))
+        return made
+
+
+# Quoted text is passed over.
+_NUMBER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\d+)")
 
 
 def _listed(clause: ClauseElement, dialect: Dialect) -> ClauseElement:

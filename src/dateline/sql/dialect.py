@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, bindparam, literal, select
+from sqlalchemy import ColumnElement, Select, bindparam, literal, literal_column, select
 from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine.default import DefaultDialect
@@ -19,9 +19,8 @@ from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.meta import Meta
 from dateline.core.model import personal_fields
-from dateline.core.outcome import Values
 from dateline.core.query import Rows
-from dateline.core.request import Claim
+from dateline.core.request import Seen
 from dateline.core.snapshot import Field
 from dateline.errors import NotQueried
 from dateline.sql.compiled import Compiled, compiled
@@ -30,7 +29,7 @@ from dateline.sql.statement import Result, Statement
 __all__ = ["Dialect", "Question", "Reading", "question", "select_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """One query of a snapshot in a form that is the same on every database.
 
@@ -44,9 +43,12 @@ class Question:
 
     def asked(self, event: Event) -> dict[str, Any]:
         """Return what the record keeps of the query."""
+        return {"query": self.digest, "given": plain({path: get(event) for path, get in self._told(type(event))})}
+
+    @cache  # noqa: B019 - there are as many questions as there are queries in the versions
+    def _told(self, event: type[Event]) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
         # A personal value stands, sealed, in the input; a second time here it could not be erased.
-        given = {path: plain(get(event)) for path, get in self.normal.given if not _personal(type(event), path)}
-        return {"query": self.digest, "given": given}
+        return tuple((path, get) for path, get in self.normal.given if not _personal(event, path))
 
 
 class Reading(ABC):
@@ -57,7 +59,11 @@ class Reading(ABC):
         """Return the statements; `looked` holds tenant, scope, key and id for the look at the claim and at the event's own id."""
 
     @abstractmethod
-    def answer(self, results: Sequence[Result]) -> tuple[tuple[Values, ...], Any, Claim | None, bool]:
+    def proof(self, results: Sequence[Result]) -> Any:
+        """Return what the guard compares again inside the write."""
+
+    @abstractmethod
+    def answer(self, results: Sequence[Result]) -> Seen:
         """Return the fields' values, the proof for the guard, who has the key, and whether the id is recorded."""
 
 
@@ -168,14 +174,16 @@ def select_of(one: Field, image: Any) -> Select[Any]:
     if not isinstance(query, Rows):
         if not isinstance(query.statement, Select) or len(query.statement.selected_columns) != 1:
             raise NotQueried(f"{where}: value(…) takes a select(…) of one column")
-        inner = query.statement.limit(2).subquery("v")
+        inner = query.statement.limit(literal_column("2")).subquery("v")
         return select(image(next(iter(inner.c))).label("value"))
     assert one.record is not None
     mapper = one.record.__table__.__mapper__
-    columns = [image(mapper.columns[name]).label(name) for name in one.record.model_fields]
+    # In the canonical order, so that the server's text of a row can be its canonical form.
+    columns = [image(mapper.columns[name]).label(name) for name in sorted(one.record.model_fields)]
     ordering = query.order_by or tuple(mapper.local_table.primary_key.columns)
     made = select(*columns).select_from(mapper.local_table).where(*query.criteria).order_by(*ordering)
-    return made.limit(one.limit) if one.limit is not None else made
+    # Of the text, not a parameter: it is the same for every event.
+    return made.limit(literal_column(str(one.limit))) if one.limit is not None else made
 
 
 _NEUTRAL = DefaultDialect(paramstyle="qmark")
@@ -186,7 +194,7 @@ def question(one: Field) -> Question:
     """Return a field's query in its neutral form."""
     normal = compiled(select_of(one, lambda column: column), _NEUTRAL)
     paths = [path for path, _ in normal.given]
-    constants = [repr(constant) for _, get, constant, _ in normal.sources if get is None]
+    constants = [repr(one.constant) for one in normal.sources if one.get is None]
     return Question(normal, digest(canonical([normal.sql, paths, constants]))[:16])
 
 

@@ -74,6 +74,7 @@ class Recorder:
         for row, (before, after) in zip(rows, images, strict=True):
             change, last = row.change, row.change.last
             merged = [[p.key, p.handler, p.date] for p in change.steps] if len(change.steps) > 1 else None
+            sealed = self._rows.sealed(draft.sealer, change, row.values, before, after)
             made.append(
                 {
                     "ordinal": change.ordinal,
@@ -81,7 +82,7 @@ class Recorder:
                     "verb": change.verb,
                     "table_name": change.table,
                     "row_key": row.row_key,
-                    **self._rows.sealed(draft.sealer, change, row.values, before, after),
+                    **sealed,
                     "handler": last.handler,
                     "date": last.date,
                     "merged": merged and canonical(merged).decode(),
@@ -94,18 +95,20 @@ class Recorder:
         """Return the effects as they are told, each with the payload that is recorded."""
         made = []
         for ordinal, planned, effect in draft.plan.effects():
-            waiting = {n: assigned[v.row, v.column] for n, v in effect.__dict__.items() if isinstance(v, Placeholder)}
+            waiting = {n: assigned[v.row, v.column] for n, v in effect.__dict__.items() if type(v) is Placeholder}
             found = effect.model_copy(update=waiting) if waiting else effect
+            kept = len(draft.sealer.sealed)
+            recorded = draft.sealer.text(found, f"/effects/{ordinal}").decode()
             one = Performed(
                 id=effect_id(draft.meta.id, planned.key),
                 ordinal=ordinal,
                 step=planned.key,
                 kind=effect.__kind__,
-                payload=json.loads(canonical(found)),
+                payload=json.loads(recorded if len(draft.sealer.sealed) == kept else canonical(found)),
                 handler=planned.handler,
                 date=planned.date,
             )
-            made.append((one, canonical(draft.sealer.plain(found, f"/effects/{ordinal}")).decode()))
+            made.append((one, recorded))
         return made
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from dateline.core.canon import canonical
@@ -34,6 +35,12 @@ class RowSealer:
         columns = mapped.__mapper__.columns
         return {columns[name].name: name for name, column in table_of(mapped).columns.items() if column.personal}
 
+    @staticmethod
+    @cache
+    def _named(mapped: Any) -> Mapping[str, str]:
+        """Return each column's name in the database by its name in the mapped class."""
+        return {name: column.name for name, column in mapped.__mapper__.columns.items()}
+
     def personal(self, mapped: Any) -> Mapping[str, str]:
         """Return a table's personal columns, with their names in the mapped class."""
         if mapped not in self._personal:
@@ -44,8 +51,8 @@ class RowSealer:
         self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None
     ) -> dict[str, str | None]:
         """Return the columns `declared`, `before` and `after` of an operation."""
-        columns = change.mapped.__mapper__.columns
-        declared = {columns[name].name: value for name, value in values.items()}
+        names = self._named(change.mapped)
+        declared = {names[name]: value for name, value in values.items()}
         personal = self.personal(change.mapped)
         if not personal:
             return {"declared": canonical(declared).decode(), "before": before, "after": after}

@@ -7,7 +7,6 @@ statement fails, and takes all of it back.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +20,11 @@ from dateline.core.outcome import Performed, Wrote
 from dateline.core.plan import Change
 from dateline.core.request import Draft, Flow
 from dateline.sql import tables
-from dateline.sql.compiled import Compiled, bounded, compiled, light
+from dateline.sql.compiled import Compiled, Merger, Whole, bounded, compiled, light
 from dateline.sql.dialect import Dialect, key_matches
+from dateline.sql.image import row_image
 from dateline.sql.perform import Row, overriding
-from dateline.sql.postgres import PostgresReading, row_image
+from dateline.sql.postgres import PostgresReading
 from dateline.sql.record import Recorder, claim_facts, effect_facts, personal_facts, wrote
 from dateline.sql.statement import Batch, Statement
 
@@ -32,8 +32,6 @@ __all__ = ["Single"]
 
 MOST = 20
 """Changes that one statement takes; plans with more go as statements in order, whose texts are shared by all plans."""
-
-_NUMBER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\d+)")
 
 # What makes a table unfit: triggers and row policies act between statements, cascades reach rows that the plan may write too, and a
 # second unique key is checked row by row, in an order that nobody chose.
@@ -62,14 +60,6 @@ class _Traits:
         return not self.unique or len(changes) == 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """The statement's text, and its pieces in the order of their parameters."""
-
-    sql: str
-    pieces: tuple[tuple[str, Compiled], ...]
-
-
 class Single:
     """Makes the one statement of a commit, each shape compiled once."""
 
@@ -77,7 +67,7 @@ class Single:
         self.dialect = dialect
         self.recorder = recorder
         self._traits: dict[str, _Traits] = {}
-        self._wholes: dict[Any, tuple[Cascade, _Whole]] = {}
+        self._wholes: dict[Any, tuple[Cascade, Whole]] = {}
         self._recording = {name: compiled(clause, dialect.sql) for name, clause in _recording().items()}
 
     def fits(self, changes: Sequence[Change]) -> Flow[bool]:
@@ -107,29 +97,27 @@ class Single:
         performed = self.recorder.performed(draft, {})
         operations = self.recorder.operations(draft, rows, [(None, None)] * len(rows))
         effects = [effect_facts(one, payload) for one, payload in performed]
-        values = {
-            **self.recorder.event(draft),
-            "operations": _json([{"i": index, **facts} for index, facts in enumerate(operations)]),
-            "effects": _json(effects),
-            "subjects": _json(list(draft.subjects)),
-            "kept": _json([personal_facts(one) for one in draft.sealer.sealed]),
+        scopes = {
+            "record": {
+                **self.recorder.event(draft),
+                "operations": _json(operations),
+                "effects": _json(effects),
+                "subjects": _json(list(draft.subjects)),
+                "kept": _json([personal_facts(one) for one in draft.sealer.sealed]),
+            },
+            "guard": {f"proof{index}": seen for index, seen in enumerate(proof)},
+            "claim": claim_facts(draft),
         }
+        for index, row in enumerate(rows):
+            scopes[str(index)] = {
+                **{f"k{place}": value for place, value in enumerate(row.key)},
+                **{f"v_{column}": value for column, value in row.values.items()},
+            }
         whole = self._whole(cascade, reading, rows, keyed=draft.claim is not None)
-        params: list[Any] = []
-        for name, piece in whole.pieces:
-            if name == "guard":
-                params += piece.bind({f"proof{index}": seen for index, seen in enumerate(proof)}, draft.event)
-            elif name == "claim":
-                params += piece.bind(claim_facts(draft))
-            elif name.isdigit():
-                row = rows[int(name)]
-                key = {f"k{index}": value for index, value in enumerate(row.key)}
-                params += piece.bind(key | {f"v_{column}": value for column, value in row.values.items()})
-            else:
-                params += piece.bind(values)
-        return Statement(whole.sql, params, "commit"), wrote(rows), tuple(one for one, _ in performed)
+        statement = Statement(whole.sql, whole.bind(scopes, draft.event), "commit")
+        return statement, wrote(rows), tuple(one for one, _ in performed)
 
-    def _whole(self, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> _Whole:
+    def _whole(self, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> Whole:
         shape = tuple((row.change.verb, row.change.mapped, tuple(sorted(row.values))) for row in rows)
         key = (id(cascade), keyed, shape)
         held = self._wholes.get(key)
@@ -138,14 +126,9 @@ class Single:
             bounded(self._wholes)
         return held[1]
 
-    def _made(self, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> _Whole:
-        pieces: list[tuple[str, Compiled]] = []
-
-        def add(name: str, piece: Compiled) -> str:
-            offset = sum(len(before.sources) for _, before in pieces)
-            pieces.append((name, piece))
-            return _NUMBER.sub(lambda found: f"${int(found[1]) + offset}" if found[1] else found[0], piece.sql)
-
+    def _made(self, reading: PostgresReading, rows: Sequence[Row], *, keyed: bool) -> Whole:
+        merger = Merger()
+        add = merger.add
         parts = []
         refusals = []
         if reading.guard is not None:
@@ -163,24 +146,24 @@ class Single:
             parts.append(f"o{index} AS ({add(str(index), _change(self.dialect, row))})")
             if row.change.verb != "delete":
                 after = f"(SELECT img FROM o{index})"
-            images += (f"({index}, {before}, {after})",)
+            images += (f"({index + 1}, {before}, {after})",)
         count = " + ".join(f"(SELECT count(*) FROM o{index})" for index in range(len(rows))) or "0::bigint"
         parts.append(f"met AS MATERIALIZED (SELECT {count} AS n)")
         refusals.append(f"WHEN met.n <> {len(rows)} THEN CAST('dateline met ' || met.n AS integer)")
-        parts.append(f"event AS ({add('event', self._recording['event'])})")
+        parts.append(f"event AS ({add('record', self._recording['event'])})")
         if images:
             parts.append(f"image (i, before, after) AS (VALUES {', '.join(images)})")
         for name in ("operation", "effect", "delivery", "subject", "personal", "pending"):
             if name != "operation" or images:
-                parts += [f"{name} AS ({add(name, self._recording[name])})"]
+                parts += [f"{name} AS ({add('record', self._recording[name])})"]
         # The cast fails on purpose: inside one statement, only an error takes back what the other parts did. It depends on a count,
         # so the planner cannot try it beforehand.
         end = f"SELECT CASE {' '.join(refusals)} ELSE 0 END, event.seq, event.recorded_at FROM met LEFT JOIN event ON true"
-        return _Whole("WITH " + ",\n".join(parts) + "\n" + end, tuple(pieces))
+        return merger.whole("WITH " + ",\n".join(parts) + "\n" + end)
 
 
 def _json(value: Any) -> str:
-    return canonical(value).decode()
+    return canonical(value, known=True).decode()
 
 
 def _before(dialect: Dialect, row: Row) -> Compiled:
@@ -223,8 +206,9 @@ def _recording() -> dict[str, Any]:
     parts = {
         "operation": "INSERT INTO dateline_operation (tenant, seq, ordinal, step, verb, table_name, row_key, declared, before, after, "
         "handler, date, merged) SELECT :tenant, event.seq, x.ordinal, x.step, x.verb, x.table_name, x.row_key, x.declared, image.before, "
-        f"image.after, x.handler, x.date, x.merged FROM event, {listed.format('operations')} (i int, ordinal int, step text, verb text, "
-        "table_name text, row_key text, declared text, handler text, date text, merged text) JOIN image ON image.i = x.i",
+        "image.after, x.handler, x.date, x.merged FROM event, ROWS FROM (json_to_recordset(CAST(:operations AS json)) AS (ordinal int, "
+        "step text, verb text, table_name text, row_key text, declared text, handler text, date text, merged text)) WITH ORDINALITY "
+        "AS x (ordinal, step, verb, table_name, row_key, declared, handler, date, merged, i) JOIN image ON image.i = x.i",
         "effect": "INSERT INTO dateline_effect (tenant, seq, ordinal, id, step, kind, payload, handler, date) "
         "SELECT :tenant, event.seq, x.ordinal, x.effect, x.step, x.kind, x.payload, x.handler, x.date "
         f"FROM event, {effects} (ordinal int, effect uuid, step text, kind text, payload text, handler text, date text)",

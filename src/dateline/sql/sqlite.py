@@ -19,7 +19,7 @@ from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.model import faults
 from dateline.core.outcome import Values
-from dateline.core.request import Claim
+from dateline.core.request import Claim, Seen
 from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
@@ -154,15 +154,17 @@ class _Reading(Reading):
             made.append(self.id.statement("look", looked))
         return tuple(made)
 
-    def answer(self, results: Sequence[Result]) -> tuple[tuple[Values, ...], Any, Claim | None, bool]:
+    def proof(self, results: Sequence[Result]) -> Any:
+        return tuple(tuple(map(tuple, result.rows)) for result in results[: len(self.queries)])
+
+    def answer(self, results: Sequence[Result]) -> Seen:
         count = len(self.queries)
         values = tuple(decode(results[index].rows) for index, decode in self.places)
-        proof = tuple(tuple(map(tuple, result.rows)) for result in results[:count])
         claim = None
         if self.keyed and results[count].rows:
             event, salt, request = results[count].rows[0]
             claim = Claim(UUID(event), salt, request)
-        return values, proof, claim, bool(self.look and results[-1].rows)
+        return Seen(values, self.proof(results), claim, bool(self.look and results[-1].rows), (None,) * len(values))
 
 
 def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
@@ -176,7 +178,7 @@ def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
             return tuple(adapter.validate_python(readers[0](row[0]) if readers[0] else row[0]) for row in rows)
 
         return _checked(one, single)
-    record, names = one.record, list(one.record.model_fields)
+    record, names = one.record, sorted(one.record.model_fields)
 
     def many(rows: Sequence[Sequence[Any]]) -> Values:
         return tuple(

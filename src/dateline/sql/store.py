@@ -75,12 +75,12 @@ class SqlStore:
         looked = {"tenant": request.tenant, "scope": request.scope, "key": request.key, "id": event.meta.id}
         statements = reading.statements(event, looked)
         if not statements:
-            return Seen((), ())
+            return Seen((), (), None, False, ())
         if len(statements) > 1 and not request.joined:
             results = (yield Batch.between("BEGIN", *statements))[1:-1]
         else:
             results = yield Batch(statements)
-        return Seen(*reading.answer(results))
+        return reading.answer(results)
 
     def entry(self, tenant: str, id: UUID, versions: Versions, *, joined: bool) -> Flow[Entry | None]:
         """As `Store.entry`."""
@@ -143,7 +143,7 @@ class SqlStore:
         stale = bool(claim and not results[1].rows)
         if reading is not None and not stale:
             at = 1 + len(claim)
-            stale = reading.answer(results[at : at + len(guards)])[1] != proof
+            stale = reading.proof(results[at : at + len(guards)]) != proof
         if stale:
             yield Batch((undo,), ends=not joined)
             raise Conflict("another writer changed what the decision looked at")
