@@ -134,7 +134,9 @@ KINDS = {
     "csv": Kind(Csv(), tuple[str, ...], ("a", "b"), ("c",), "a,b", empty=()),
     "numbers": Kind(ARRAY(Integer), list[int], [1, 2], [], [1, 2], only="postgresql"),
     "words": Kind(ARRAY(String), list[str], ['a"', "b,c"], ["NULL"], ['a"', "b,c"], only="postgresql"),
-    "amounts": Kind(ARRAY(Numeric(10, 2)), list[Decimal], [Decimal("1.50")], [Decimal(0)], ["1.50"], only="postgresql"),
+    "amounts": Kind(
+        ARRAY(Numeric(10, 2)), list[Decimal], [Decimal("1.50")], [Decimal("0.00")], ["1.50"], only="postgresql"
+    ),
     "days": Kind(ARRAY(Date), list[date], [date(2024, 2, 29)], [], ["2024-02-29"], only="postgresql"),
     "ids": Kind(ARRAY(Uuid), list[UUID], [UUID(int=1)], [UUID(int=2)], [str(UUID(int=1))], only="postgresql"),
     "jsonb": Kind(JSONB(), dict[str, Any], {"b": [1], "a": "é"}, {"c": None}, {"b": [1], "a": "é"}, only="postgresql"),

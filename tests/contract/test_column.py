@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from dateline import Event, Insert, Record, Snapshot, Update, Versions, Yields, given, handler, rows
+from dateline.core.canon import canonical
 from tests.contract.conftest import Shop
 from tests.contract.everything import KINDS, Everything, Kind
 
@@ -74,6 +75,22 @@ def test_a_column_keeps_its_value_and_the_trail_writes_it_alike_everywhere(shop:
     befores = [operation.before for entry in shop.trail() for operation in entry.operations]
     assert befores == [None, *images[:-1]]
     assert shop.verify().ok
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_was_seen_is_recorded_in_the_canonical_form_whichever_database_wrote_it(shop: Shop, name: str) -> None:
+    kind = KINDS[name]
+    if kind.only is not None and not shop.postgres:
+        pytest.skip(f"{kind.column!r} is {kind.only}'s")
+    made = shop.under(writing(name, kind, kind.one, kind.other, None, kind.one))
+
+    for _ in range(4):
+        made.dispatch(Put())
+
+    with shop.engine.connect() as connection:
+        bodies = connection.execute(text("SELECT body FROM dateline_event ORDER BY seq")).scalars().all()
+    seen = [[], *([{"id": "a", name: value}] for value in (kind.one, kind.other, kind.empty))]
+    assert [f'"rows":{canonical(one).decode()}' in body for one, body in zip(seen, bodies, strict=True)] == [True] * 4
 
 
 def test_a_whole_row_is_written_alike_on_every_database(shop: Shop) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, FutureDate, FutureDatetime, NaiveDatetime, PastDate, PastDatetime
+from pydantic.fields import FieldInfo
 
 __all__ = ["straight"]
 
@@ -71,6 +72,8 @@ def _kind(annotation: Any) -> bool:
 
 def _narrows(mark: Any) -> bool:
     kind = type(mark)
+    if kind is FieldInfo:
+        return all(_narrows(inner) for inner in mark.metadata)
     return kind.__module__.startswith(_NARROWING) or kind.__qualname__ in _NARROWING_NAMES
 
 
