@@ -170,9 +170,9 @@ class Cascade:
         function = slot.holder
         assert function is not None
         for step in self._steps(
-            function, [self._argument(taken, event, snapshots, planned) for taken in function.parameters]
+            function, [self._argument(function, taken, event, snapshots, planned) for taken in function.parameters]
         ):
-            if not isinstance(step, Step) or not function.declares(step):
+            if not function.declares(step):
                 found = step.step_type() if isinstance(step, Step) else type(step).__name__
                 raise UndeclaredStep(
                     f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
@@ -183,11 +183,15 @@ class Cascade:
 
     @staticmethod
     def _argument(
-        taken: type, event: Event, snapshots: Mapping[type[Snapshot], Snapshot], before: list[Planned]
+        function: Function,
+        taken: type,
+        event: Event,
+        snapshots: Mapping[type[Snapshot], Snapshot],
+        before: list[Planned],
     ) -> Any:
-        if taken is Plan:
-            return Plan(tuple(before))
-        return snapshots[taken] if issubclass(taken, Snapshot) else event
+        if taken is function.event:
+            return event
+        return Plan(tuple(before)) if taken is Plan else snapshots[taken]
 
     @staticmethod
     def _steps(function: Function, arguments: list[Any]) -> Iterator[Any]:

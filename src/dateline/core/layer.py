@@ -136,11 +136,10 @@ class Function:
         """Its date, ISO."""
         return self.date.isoformat()
 
-    def declares(self, step: Step) -> bool:
-        """Tell whether the signature announces this step."""
-        if isinstance(step, Operation):
-            return (type(step), step.mapped) in self.yields
-        return type(step) in self.yields
+    def declares(self, step: object) -> bool:
+        """Tell whether the signature announces what was yielded."""
+        kind = type(step)
+        return kind in self.yields or (isinstance(step, Operation) and (kind, step.mapped) in self.yields)
 
 
 def place(call: Callable[..., Any]) -> str:

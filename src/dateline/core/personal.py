@@ -112,6 +112,10 @@ class Sealer:
                 made[name] = self.plain(value, below(path, name), depth + 1)
         return made
 
+    def salt(self, path: str) -> bytes:
+        """Return the sixteen bytes that salt the digest of the value at a path."""
+        return hashlib.sha256(self.seed + path.encode()).digest()[:16]
+
     def seal(
         self, value: Any, path: str, subject: str | None = None, *, salt_of: str | None = None, keep: bool = True
     ) -> dict[str, str]:
@@ -121,7 +125,7 @@ class Sealer:
             salt_of: The path whose salt to use, where two places hold one value.
             keep: False where the value is kept under that other path already.
         """
-        salt = hashlib.sha256(self.seed + (salt_of or path).encode()).digest()[:16]
+        salt = self.salt(salt_of or path)
         text = canonical(value)
         if keep:
             self.sealed.append(

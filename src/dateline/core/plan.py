@@ -230,9 +230,10 @@ def rejection_of(planned: Planned) -> Rejection:
     )
 
 
-def placeholders(plan: Plan, changes: Iterable[Change]) -> Iterator[Placeholder[Any]]:
-    """Yield what the plan's rows and effects still wait for."""
-    for change in changes:
-        yield from (value for value in change.values.values() if type(value) is Placeholder)
-    for _, _, effect in plan.effects():
-        yield from (value for value in effect.__dict__.values() if type(value) is Placeholder)
+def placeholders(plan: Plan, changes: Iterable[Change]) -> list[Placeholder[Any]]:
+    """Return what the plan's rows and effects still wait for."""
+    found = [value for change in changes for value in change.values.values() if type(value) is Placeholder]
+    for planned in plan.planned:
+        if isinstance(planned.step, Effect):
+            found += [value for value in planned.step.__dict__.values() if type(value) is Placeholder]
+    return found

@@ -14,7 +14,7 @@ from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine.default import DefaultDialect
 
-from dateline.core.canon import canonical, digest, plain
+from dateline.core.canon import Verbatim, canonical, digest
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.meta import Meta
@@ -43,7 +43,8 @@ class Question:
 
     def asked(self, event: Event) -> dict[str, Any]:
         """Return what the record keeps of the query."""
-        return {"query": self.digest, "given": plain({path: get(event) for path, get in self._told(type(event))})}
+        given = canonical({path: get(event) for path, get in self._told(type(event))})
+        return {"query": self.digest, "given": Verbatim(given)}
 
     @cache  # noqa: B019 - there are as many questions as there are queries in the versions
     def _told(self, event: type[Event]) -> tuple[tuple[str, Callable[[Event], Any]], ...]:

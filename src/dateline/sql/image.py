@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType, UnionType
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
-from sqlalchemy import ColumnElement, Text, TypeDecorator, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, TypeDecorator, case, cast, func, literal_column, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import column as sql_column
 from sqlalchemy import types as sqltypes
@@ -23,10 +23,11 @@ from sqlalchemy.types import TypeEngine
 from dateline.core.form import straight
 from dateline.core.model import faults, personal_fields
 from dateline.core.outcome import Values
+from dateline.core.personal import MARK
 from dateline.core.snapshot import Field
 from dateline.sql.types import Instant
 
-__all__ = ["POSTGRES", "decoder", "image", "row_image", "verbatim"]
+__all__ = ["POSTGRES", "cell_text", "decoder", "image", "row_image", "verbatim", "written"]
 
 POSTGRES = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 
@@ -55,57 +56,75 @@ def _stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
     return _stored(kind.load_dialect_impl(POSTGRES)) if isinstance(kind, TypeDecorator) else kind
 
 
-def row_image(table: SqlTable) -> ColumnElement[Any]:
+def row_image(table: SqlTable, salts: Mapping[str, ColumnElement[Any]] | None = None) -> ColumnElement[Any]:
     """Return the whole row at hand as one JSON text, its columns in the canonical order.
 
     The columns are named without their table: SQLAlchemy gives a subquery in RETURNING a FROM of its own as soon as it sees a table
     in it, and then the image would be of other rows.
+
+    Args:
+        salts: For each personal column its salt in hex; the image holds the salted digest where the value was, as `Sealer.seal` makes it.
     """
-    named = sorted(table.columns, key=lambda c: c.name)
-    inner = select(*(image(sql_column(c.name, c.type)).label(c.name) for c in named)).subquery("r")
-    return cast(select(func.row_to_json(literal_column("r"))).select_from(inner).scalar_subquery(), Text)
+    salts = salts or {}
+    inner = select(*(_cell(c, salts.get(c.name)).label(c.name) for c in sorted(table.columns, key=lambda c: c.name)))
+    row = select(func.row_to_json(literal_column("r"))).select_from(inner.subquery("r")).scalar_subquery()
+    return cast(row, Text)
 
 
-_ALIKE: tuple[tuple[type, type], ...] = (
+def _cell(column: Any, salt: ColumnElement[Any] | None) -> ColumnElement[Any]:
+    if salt is None:
+        return image(sql_column(column.name, column.type))
+    salted = func.decode(salt, "hex").concat(func.convert_to(cell_text(column), "UTF8"))
+    sealed = func.encode(func.sha256(salted), "hex")
+    mark = literal_column(f'\'{{"{MARK}":"\'').concat(sealed).concat(literal_column("'\"}'"))
+    return case((sql_column(column.name, column.type).is_not(None), cast(mark, postgresql.JSON)))
+
+
+def cell_text(column: Any) -> ColumnElement[Any]:
+    """Return the canonical JSON of one column of the row at hand, where `written` knows its type; NULL for NULL."""
+    return cast(func.to_json(image(sql_column(column.name, column.type))), Text)
+
+
+_WRITTEN: tuple[tuple[type, type], ...] = (
     (sqltypes.Boolean, bool),
     (sqltypes.Integer, int),
     (sqltypes.DateTime, datetime),
     (sqltypes.Date, date),
     (sqltypes.LargeBinary, bytes),
+    (sqltypes.String, str),
 )
 
 
 def verbatim(one: Field) -> bool:
     """Tell whether the server's text of a field's rows is their canonical form, so that it can be recorded as it came.
 
-    Not of personal columns, which leave it; nor of what the server and the canonical form write differently, such as floats, JSON, tiny
-    decimals (1E-7) and what a decorated type makes of its column.
+    Not of personal columns, which leave it; nor where a record makes of a column what the server does not write.
     """
     record = one.record
     if record is None or not straight(record) or personal_fields(record):
         return False
     columns = record.__table__.__mapper__.columns
-    return all(_alike(columns[name].type, _bare(field.annotation)) for name, field in record.model_fields.items())
+    return all(_bare(field.annotation) is written(columns[name].type) for name, field in record.model_fields.items())
 
 
-def _alike(kind: TypeEngine[Any], annotation: Any) -> bool:
+def written(kind: TypeEngine[Any]) -> type | None:
+    """Return the Python type whose canonical form the server's text of a column is; None where they may differ.
+
+    They do for floats, JSON, tiny decimals (1E-7), and what a decorated type makes of its column.
+    """
     if isinstance(kind, Instant):
-        return annotation is datetime
+        return datetime
     if isinstance(kind, sqltypes.Enum | TypeDecorator) or not type(kind).__module__.startswith("sqlalchemy."):
-        return False
-    if isinstance(kind, sqltypes.String):
-        return annotation is str
-    if isinstance(kind, sqltypes.Uuid):
-        return annotation is UUID
+        return None
     if isinstance(kind, sqltypes.Numeric):
         # Python writes a decimal with an exponent from the seventh place on.
-        plain = (
-            kind.asdecimal and not isinstance(kind, sqltypes.Float) and kind.scale is not None and 0 <= kind.scale <= 6
-        )
-        return plain and annotation is Decimal
+        few = kind.scale is not None and 0 <= kind.scale <= 6
+        return Decimal if few and kind.asdecimal and not isinstance(kind, sqltypes.Float) else None
     if isinstance(kind, sqltypes.Time):
-        return annotation is time and not kind.timezone
-    return any(isinstance(kind, stored) and annotation is made for stored, made in _ALIKE)
+        return None if kind.timezone else time
+    if isinstance(kind, sqltypes.Uuid):
+        return UUID if kind.as_uuid else str
+    return next((made for stored, made in _WRITTEN if isinstance(kind, stored)), None)
 
 
 def _bare(annotation: Any) -> Any:
@@ -124,13 +143,14 @@ def decoder(one: Field) -> Callable[[str], Values]:
         annotation: Any = one.snapshot.model_fields[one.name].rebuild_annotation()
         holder = create_model("Value", __config__=ConfigDict(strict=True), value=(annotation | None, ...))
         values: TypeAdapter[Any] = TypeAdapter(tuple[holder, ...])  # type: ignore[valid-type]  # made at run time
-        return lambda text: tuple(found.value for found in _validated(one, values.validate_json, text))
+        return lambda text: tuple(found.value for found in _validated(one, values.validator.validate_json, text))
     record = one.record
     columns = record.__table__.__mapper__.columns
     converters = {name: _converter(columns[name].type) for name in record.model_fields}
     if not any(converters.values()):
         rows: TypeAdapter[Any] = TypeAdapter(tuple[record, ...])  # type: ignore[valid-type]  # known at run time only
-        return lambda text: _validated(one, rows.validate_json, text)
+        read = rows.validator.validate_json
+        return lambda text: _validated(one, read, text)
 
     def convert(text: str) -> Values:
         return tuple(

@@ -41,16 +41,13 @@ class Row:
     Args:
         values: By the mapped class's names.
         key: The primary key's values in its order.
+        row_key: The key as text.
     """
 
     change: Change
     values: Mapping[str, Any]
     key: tuple[Any, ...]
-
-    @property
-    def row_key(self) -> str:
-        """The row's key as text."""
-        return row_key(self.key)
+    row_key: str
 
 
 class Performer:
@@ -99,16 +96,19 @@ class Performer:
         """Return the changes with what was assigned in its places."""
         made = []
         for change in changes:
-            values = {
-                n: assigned[v.row, v.column] if isinstance(v, Placeholder) else v for n, v in change.values.items()
-            }
-            row = _made(change)
-            if row is not None:
-                values.update({name: value for (found, name), value in assigned.items() if found is row})
+            values: Mapping[str, Any] = change.values
+            if assigned:
+                filled = {
+                    n: assigned[v.row, v.column] if isinstance(v, Placeholder) else v for n, v in change.values.items()
+                }
+                row = _made(change)
+                if row is not None:
+                    filled.update({name: value for (found, name), value in assigned.items() if found is row})
+                values = filled
             key = change.key_values
-            made.append(
-                Row(change, values, tuple(values[n] for n in table_of(change.mapped).key) if key is None else key)
-            )
+            if key is None:
+                key = tuple(values[n] for n in table_of(change.mapped).key)
+            made.append(Row(change, values, key, row_key(key)))
         return tuple(made)
 
     def statements(self, rows: Sequence[Row]) -> list[Statement]:

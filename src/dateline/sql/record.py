@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
+from pydantic_core import from_json
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import bindparam, insert
 from sqlalchemy import column as sql_column
 
 from dateline.core.canon import canonical
+from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
 from dateline.core.personal import Sealed
@@ -29,7 +30,7 @@ __all__ = ["Recorder", "effect_id"]
 
 def effect_id(event: UUID, key: str) -> UUID:
     """Return an effect's id, by which a receiver recognises a repetition (rule 13)."""
-    return uuid5(event, key)
+    return derived(event, key)
 
 
 class Recorder:
@@ -37,7 +38,7 @@ class Recorder:
 
     def __init__(self, dialect: Dialect, versions: Versions) -> None:
         self._inserts = inserts(dialect)
-        self._rows = RowSealer(versions)
+        self.sealer = RowSealer(versions)
 
     def claim(self, draft: Draft) -> tuple[Statement, ...]:
         """Return what takes the request key; it gives no row where another has it."""
@@ -74,7 +75,7 @@ class Recorder:
         for row, (before, after) in zip(rows, images, strict=True):
             change, last = row.change, row.change.last
             merged = [[p.key, p.handler, p.date] for p in change.steps] if len(change.steps) > 1 else None
-            sealed = self._rows.sealed(draft.sealer, change, row.values, before, after)
+            sealed = self.sealer.sealed(draft.sealer, change, row.values, before, after)
             made.append(
                 {
                     "ordinal": change.ordinal,
@@ -104,7 +105,7 @@ class Recorder:
                 ordinal=ordinal,
                 step=planned.key,
                 kind=effect.__kind__,
-                payload=json.loads(recorded if len(draft.sealer.sealed) == kept else canonical(found)),
+                payload=from_json(recorded if len(draft.sealer.sealed) == kept else canonical(found)),
                 handler=planned.handler,
                 date=planned.date,
             )
@@ -131,10 +132,6 @@ class Recorder:
             "body": draft.body.decode(),
             "sha256": draft.sha256,
         }
-
-    def personal(self, mapped: Any) -> bool:
-        """Tell whether a table has personal columns, which leave a row's image before it is recorded."""
-        return bool(self._rows.personal(mapped))
 
 
 def wrote(rows: Sequence[Row]) -> tuple[Wrote, ...]:

@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 from dateline.core.canon import canonical
+from dateline.core.event import places
 from dateline.core.model import personal_fields
 from dateline.core.personal import Sealer, below
 from dateline.core.plan import Change
@@ -46,6 +48,16 @@ class RowSealer:
         if mapped not in self._personal:
             self._personal[mapped] = self._own(mapped)
         return self._personal[mapped]
+
+    def owner(self, change: Change, key: tuple[Any, ...], sealer: Sealer) -> str | None:
+        """Return whose a row's personal values are, where its key tells or nobody in particular is named; None where other columns do."""
+        template = self._subjects.get(change.mapped)
+        if template is None:
+            return sealer.subject
+        known = dict(zip(table_of(change.mapped).key, key, strict=True))
+        if not set(places(template)) <= known.keys() or not all(type(value) in (str, int, UUID) for value in key):
+            return None
+        return template.format_map(known)
 
     def sealed(
         self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None

@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import ColumnElement, TextClause, bindparam, delete, func, insert, literal_column, select, text, update
+from sqlalchemy import Table as SqlTable
 from sqlalchemy import Text as SqlText
-from sqlalchemy import TextClause, bindparam, delete, func, insert, literal_column, select, text, update
 
 from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
 from dateline.core.outcome import Performed, Wrote
+from dateline.core.personal import below
 from dateline.core.plan import Change
 from dateline.core.request import Draft, Flow
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, Merger, Whole, bounded, compiled, light
 from dateline.sql.dialect import Dialect, key_matches
-from dateline.sql.image import row_image
+from dateline.sql.image import cell_text, row_image, written
 from dateline.sql.perform import Row, overriding
 from dateline.sql.postgres import PostgresReading
 from dateline.sql.record import Recorder, claim_facts, effect_facts, personal_facts, wrote
@@ -66,34 +68,59 @@ class Single:
     def __init__(self, dialect: Dialect, recorder: Recorder) -> None:
         self.dialect = dialect
         self.recorder = recorder
-        self._traits: dict[str, _Traits] = {}
+        self._traits: dict[Any, _Traits] = {}
         self._wholes: dict[Any, tuple[Cascade, Whole]] = {}
         self._recording = {name: compiled(clause, dialect.sql) for name, clause in _recording().items()}
 
     def fits(self, changes: Sequence[Change]) -> Flow[bool]:
         """Tell whether one statement means the same as the statements in order; asks the database once for each table."""
-        if len(changes) > MOST or any(self.recorder.personal(change.mapped) for change in changes):
+        if len(changes) > MOST:
             return False
-        held: dict[str, list[Change]] = {}
+        held: dict[Any, list[Change]] = {}
         for change in changes:
-            held.setdefault(self.dialect.sql.identifier_preparer.format_table(change.mapped.__table__), []).append(
-                change
-            )
-        unknown = [name for name in held if name not in self._traits]
+            held.setdefault(change.mapped.__table__, []).append(change)
+        unknown = [table for table in held if table not in self._traits]
         if unknown:
-            results = yield Batch(tuple(Statement(_TRAITS, (name,), "traits") for name in unknown))
-            for name, result in zip(unknown, results, strict=True):
-                self._traits[name] = _Traits(*result.rows[0]) if result.rows else _Traits(True, True, True)
-        return all(self._traits[name].fit(found) for name, found in held.items())
+            named = [self.dialect.sql.identifier_preparer.format_table(table) for table in unknown]
+            results = yield Batch(tuple(Statement(_TRAITS, (name,), "traits") for name in named))
+            for table, result in zip(unknown, results, strict=True):
+                self._traits[table] = _Traits(*result.rows[0]) if result.rows else _Traits(True, True, True)
+        return all(self._traits[table].fit(found) for table, found in held.items())
+
+    def _personal(self, mapped: Any) -> tuple[Any, ...]:
+        """Return a table's personal columns."""
+        personal = self.recorder.sealer.personal(mapped)
+        return tuple(column for column in mapped.__table__.columns if column.name in personal)
+
+    def _sealing(self, draft: Draft, row: Row) -> dict[str, Any] | None:
+        """Return what seals a row's personal columns inside the statement; None where only Python can."""
+        columns = self._personal(row.change.mapped)
+        if not columns:
+            return {}
+        owner = self.recorder.sealer.owner(row.change, row.key, draft.sealer)
+        if owner is None or not all(written(column.type) for column in columns):
+            return None
+        made: dict[str, Any] = {"subject": owner}
+        for part in _parts(row.change):
+            for place, column in enumerate(columns):
+                path = below(f"/operations/{row.change.ordinal}/{part}", column.name)
+                made |= {f"path_{part}_{place}": path, f"salt_{part}_{place}": draft.sealer.salt(path).hex()}
+        return made
 
     def statement(
         self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], proof: Sequence[str]
-    ) -> tuple[Statement, tuple[Wrote, ...], tuple[Performed, ...]]:
+    ) -> tuple[Statement, tuple[Wrote, ...], tuple[Performed, ...]] | None:
         """Return what writes all of the draft, and what it will have done; its one row holds, second and third, number and clock.
 
         It fails as `Conflict` when the guard or the claim says no, and as `Broken` with the constraint "row-count" when a change
         does not meet its one row.
+
+        Returns:
+            None where a personal column can only be sealed by Python, which has to see the row first.
         """
+        sealings = [self._sealing(draft, row) for row in rows]
+        if None in sealings:
+            return None
         performed = self.recorder.performed(draft, {})
         operations = self.recorder.operations(draft, rows, [(None, None)] * len(rows))
         effects = [effect_facts(one, payload) for one, payload in performed]
@@ -108,10 +135,11 @@ class Single:
             "guard": {f"proof{index}": seen for index, seen in enumerate(proof)},
             "claim": claim_facts(draft),
         }
-        for index, row in enumerate(rows):
+        for index, (row, sealing) in enumerate(zip(rows, sealings, strict=True)):
             scopes[str(index)] = {
                 **{f"k{place}": value for place, value in enumerate(row.key)},
                 **{f"v_{column}": value for column, value in row.values.items()},
+                **(sealing or {}),
             }
         whole = self._whole(cascade, reading, rows, keyed=draft.claim is not None)
         statement = Statement(whole.sql, whole.bind(scopes, draft.event), "commit")
@@ -138,15 +166,21 @@ class Single:
             parts.append(f"claim AS ({add('claim', self.recorder.claiming)})")
             refusals.append("WHEN NOT EXISTS (SELECT FROM claim) THEN CAST('dateline claimed ' || met.n AS integer)")
         images: list[str] = []
+        cells: list[str] = []
         for index, row in enumerate(rows):
-            before = after = "NULL::text"
+            personal = self._personal(row.change.mapped)
+            images_of = {"before": "NULL::text", "after": "NULL::text"}
             if row.change.verb != "insert":
-                parts.append(f"b{index} AS MATERIALIZED ({add(str(index), _before(self.dialect, row))})")
-                before = f"(SELECT img FROM b{index})"
-            parts.append(f"o{index} AS ({add(str(index), _change(self.dialect, row))})")
-            if row.change.verb != "delete":
-                after = f"(SELECT img FROM o{index})"
-            images += (f"({index + 1}, {before}, {after})",)
+                before = _before(self.dialect, row, personal)
+                parts.append(f"b{index} AS MATERIALIZED ({add(str(index), before)})")
+            parts.append(f"o{index} AS ({add(str(index), _change(self.dialect, row, personal))})")
+            for part in _parts(row.change):
+                source = f"{'b' if part == 'before' else 'o'}{index}"
+                images_of[part] = f"(SELECT img FROM {source})"
+                for place in range(len(personal)):
+                    cell = compiled(_cell(part, place, source), self.dialect.sql)
+                    cells.append(add(str(index), cell))
+            images.append(f"({index + 1}, {images_of['before']}, {images_of['after']})")
         count = " + ".join(f"(SELECT count(*) FROM o{index})" for index in range(len(rows))) or "0::bigint"
         parts.append(f"met AS MATERIALIZED (SELECT {count} AS n)")
         refusals.append(f"WHEN met.n <> {len(rows)} THEN CAST('dateline met ' || met.n AS integer)")
@@ -156,6 +190,9 @@ class Single:
         for name in ("operation", "effect", "delivery", "subject", "personal", "pending"):
             if name != "operation" or images:
                 parts += [f"{name} AS ({add('record', self._recording[name])})"]
+        if cells:
+            parts.append(f"cell (path, subject, salt, value) AS ({' UNION ALL '.join(cells)})")
+            parts.append(f"celled AS ({add('record', self._recording['cell'])})")
         # The cast fails on purpose: inside one statement, only an error takes back what the other parts did. It depends on a count,
         # so the planner cannot try it beforehand.
         end = f"SELECT CASE {' '.join(refusals)} ELSE 0 END, event.seq, event.recorded_at FROM met LEFT JOIN event ON true"
@@ -166,12 +203,32 @@ def _json(value: Any) -> str:
     return canonical(value, known=True).decode()
 
 
-def _before(dialect: Dialect, row: Row) -> Compiled:
+def _parts(change: Change) -> tuple[str, ...]:
+    """Return which images of a row there are."""
+    return {"insert": ("after",), "update": ("before", "after"), "delete": ("before",)}[change.verb]
+
+
+def _image(table: SqlTable, part: str, personal: Sequence[Any]) -> tuple[ColumnElement[Any], ...]:
+    """Return a row's image, its personal columns sealed; then the text of each of those, for what is kept beside it."""
+    salts = {column.name: bindparam(f"salt_{part}_{place}", type_=SqlText()) for place, column in enumerate(personal)}
+    texts = (cell_text(column).label(f"p{place}") for place, column in enumerate(personal))
+    return (row_image(table, salts).label("img"), *texts)
+
+
+def _cell(part: str, place: int, source: str) -> TextClause:
+    # Only the source's one row, and only where the column is not NULL: what is not there is not kept.
+    return _bound(
+        f"SELECT :path_{part}_{place}, :subject, :salt_{part}_{place}, p{place} FROM {source} WHERE p{place} IS NOT NULL"
+    )
+
+
+def _before(dialect: Dialect, row: Row, personal: Sequence[Any]) -> Compiled:
     table = row.change.mapped.__table__
-    return compiled(select(row_image(table).label("img")).select_from(table).where(*key_matches(table)), dialect.sql)
+    made = select(*_image(table, "before", personal)).select_from(table).where(*key_matches(table))
+    return compiled(made, dialect.sql)
 
 
-def _change(dialect: Dialect, row: Row) -> Compiled:
+def _change(dialect: Dialect, row: Row, personal: Sequence[Any]) -> Compiled:
     mapped = row.change.mapped
     table, columns = mapped.__table__, mapped.__mapper__.columns
     bare = light(table)
@@ -184,10 +241,8 @@ def _change(dialect: Dialect, row: Row) -> Compiled:
         made = update(bare).where(*here).values(values)
     else:
         made = delete(bare).where(*here)
-    image = literal_column("1") if row.change.verb == "delete" else row_image(table)
-    return overriding(
-        dialect, compiled(made.returning(image.label("img")), dialect.sql), row.change, sorted(row.values)
-    )
+    image = (literal_column("1"),) if row.change.verb == "delete" else _image(table, "after", personal)
+    return overriding(dialect, compiled(made.returning(*image), dialect.sql), row.change, sorted(row.values))
 
 
 def _recording() -> dict[str, Any]:
@@ -220,6 +275,8 @@ def _recording() -> dict[str, Any]:
         "personal": "INSERT INTO dateline_personal (tenant, seq, path, subject, salt, value) "
         "SELECT :tenant, event.seq, x.path, x.subject, x.salt, x.value "
         f"FROM event, {listed.format('kept')} (path text, subject text, salt text, value text)",
+        "cell": "INSERT INTO dateline_personal (tenant, seq, path, subject, salt, value) "
+        "SELECT :tenant, event.seq, cell.path, cell.subject, cell.salt, cell.value FROM event, cell",
         "pending": "INSERT INTO dateline_pending (seq, tenant) SELECT event.seq, :tenant FROM event",
     }
     return {"event": event, **{name: _bound(part) for name, part in parts.items()}}

@@ -185,9 +185,10 @@ class SqlStore:
         reading = self._reading(cascade, keyed=False, look=False)
         assert isinstance(reading, PostgresReading)
         kept = list(draft.sealer.sealed)
-        statement, wrote, performed = self.single.statement(
-            draft, cascade, reading, self.performer.rows(changes, {}), proof
-        )
+        made = self.single.statement(draft, cascade, reading, self.performer.rows(changes, {}), proof)
+        if made is None:
+            return None
+        statement, wrote, performed = made
         try:
             if savepoint is None:
                 results = yield Batch((statement,))
