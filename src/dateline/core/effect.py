@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from pydantic import PrivateAttr
-
 from dateline.core.event import fill, places
 from dateline.core.model import Model
 from dateline.core.step import Step
@@ -29,8 +27,6 @@ class Effect(Model, Step):
     __kind__: ClassVar[str] = ""
     __key__: ClassVar[str | None] = None
     __subject__: ClassVar[str | None] = None
-
-    _part: str | None = PrivateAttr(None)
 
     def __init_subclass__(
         cls, *, kind: str | None = None, key: str | None = None, subject: str | None = None, **config: Any
@@ -59,7 +55,7 @@ class Effect(Model, Step):
     def keyed(self, part: str) -> Self:
         """Return the same effect under a part of its own, where a handler yields several of one kind."""
         made = self.model_copy()
-        # Not a field, so not frozen, and no part of what is recorded.
+        # Not a field, so not frozen, and no part of what is recorded; declared as private, it would cost every effect its making.
         object.__setattr__(made, "__pydantic_private__", {**(self.__pydantic_private__ or {}), "_part": part})
         return made
 

@@ -9,8 +9,6 @@ from functools import cache
 from typing import Any, ClassVar, Self
 from uuid import UUID, uuid5
 
-from pydantic import PrivateAttr
-
 from dateline.core.canon import canonical
 from dateline.core.meta import Actor, Meta, NewId, Reason
 from dateline.core.model import Model
@@ -74,8 +72,6 @@ class Event(Model):
     __requires__: ClassVar[str | None] = None
     __record_refusals__: ClassVar[bool] = True
 
-    _meta: Meta | None = PrivateAttr(None)
-
     def __init_subclass__(
         cls,
         *,
@@ -122,7 +118,7 @@ class Event(Model):
         Raises:
             NoMeta: For a bare event.
         """
-        # Not by its own name: pydantic finds a private attribute in five times the time.
+        # Kept where pydantic keeps what is private, but not declared: that would cost every event its making.
         meta: Meta | None = (self.__pydantic_private__ or {}).get("_meta")
         if meta is None:
             raise NoMeta(f"this {type(self).__name__} is bare; in a test, give it a meta: event.stamped(at=…, actor=…)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -24,4 +25,4 @@ _LOG = structlog.wrap_logger(
 def told(message: str, *, level: int = logging.INFO, **facts: Any) -> None:
     """Log a line; the rendering escapes whatever could begin a second one."""
     if _STANDARD.isEnabledFor(level):
-        _LOG.log(level, message, **{name: fact for name, fact in facts.items() if fact is not None})
+        _LOG.log(level, message, **{n: str(f) if isinstance(f, UUID) else f for n, f in facts.items() if f is not None})

@@ -140,9 +140,7 @@ class Path:
             log.told("refused", kind=event.__kind__, outcome=refusal.outcome, event=refusal.event_id)
             raise
         assert isinstance(done, Committed)
-        log.told(
-            "committed", kind=event.__kind__, event=str(done.event_id), seq=done.seq, repeated=done.repeated or None
-        )
+        log.told("committed", kind=event.__kind__, event=done.event_id, seq=done.seq, repeated=done.repeated or None)
         return done
 
     def previewing(

@@ -66,8 +66,9 @@ class Performer:
             if row is None:
                 continue
             missing = [name for name in table_of(change.mapped).key if change.values.get(name) is None]
-            asked = sorted(column for found, column in waited if found is row and change.values.get(column) is None)
-            needed += [Needed(change, name, row) for name in dict.fromkeys((*missing, *asked))]
+            if waited:
+                missing += sorted(c for found, c in waited if found is row and change.values.get(c) is None)
+            needed += [Needed(change, name, row) for name in dict.fromkeys(missing)]
         return needed
 
     def allocations(self, needed: Sequence[Needed]) -> list[Statement]:
