@@ -20,6 +20,15 @@ VERSIONS = sorted({NEWEST, OLDEST} | {found.version for found in servers() if no
 DATABASES = ("sqlite", *(f"postgresql-{version}" for version in VERSIONS))
 
 
+PROOFS = Path(__file__).parent / "proofs"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the proofs to a command of their own, `pytest tests/proofs`: races and kills take minutes."""
+    named = (Path(arg.partition("::")[0]).resolve() for arg in config.args)
+    return (collection_path == PROOFS and not any(path.is_relative_to(PROOFS) for path in named)) or None
+
+
 def _memory() -> Path | None:
     # A file system in memory, where there is room: only durability differs, and no test pulls the plug.
     memory = Path("/dev/shm")
