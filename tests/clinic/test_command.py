@@ -36,7 +36,16 @@ def run(folder: Path, *told: str, fed: bytes | None = None) -> subprocess.Comple
 @contextmanager
 def running(folder: Path, *told: str) -> Iterator[subprocess.Popen[bytes]]:
     pipe = subprocess.PIPE
-    with subprocess.Popen([*COMMAND, *told], cwd=folder, env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=pipe) as one:
+    with subprocess.Popen(
+        [*COMMAND, *told],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        # Whoever runs the tests in the background ignores Ctrl-C, and children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs here
+    ) as one:
         try:
             yield one
         finally:
