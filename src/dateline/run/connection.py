@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dateline.core.request import Apart, Flow, Pause
 from dateline.errors import Lost, NotStorable, Unreachable
 from dateline.run.clock import Budget
 from dateline.run.fault import DRIVER, told
 from dateline.sql.statement import Batch, Result, Statement
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["AsyncConnection", "AsyncDriver", "Connection", "Driver", "async_drive", "drive"]
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
 
 from dateline.errors import DatelineError
 from dateline.run.settings import Settings
 from dateline.sql import postgres, sqlite
 from dateline.sql.dialect import Dialect
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["async_engine", "dialect_of", "engine"]
 
@@ -38,6 +40,9 @@ def engine(database: str | URL | Engine, settings: Settings, *, pooled: bool = T
 
 def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings, *, pooled: bool = True) -> AsyncEngine:
     """As `engine`."""
+    # Here, because it brings SQLAlchemy's ORM along, and half of the programs need neither.
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
     url = _url(database, asynchronous=True)
     pool = _pool(url, settings, asynchronous=True) if pooled else {"poolclass": NullPool}
     made = create_async_engine(url, isolation_level="AUTOCOMMIT", **pool)
@@ -52,7 +57,8 @@ def dialect_of(made: Engine) -> Dialect:
 
 def _url(database: str | URL | Engine | AsyncEngine, *, asynchronous: bool) -> URL:
     try:
-        url = database.url if isinstance(database, Engine | AsyncEngine) else make_url(database)
+        held = getattr(database, "sync_engine", database)
+        url = held.url if isinstance(held, Engine) else make_url(cast("str | URL", database))
     except (ArgumentError, ValueError):
         raise DatelineError("that is no database URL; write sqlite:///file.db or postgresql://user@host/name") from None
     name = url.get_backend_name()

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 from uuid import UUID
-
-import structlog
 
 __all__ = ["told"]
 
 _STANDARD = logging.getLogger("dateline")
-# Through the standard library, so that a library stays silent until its application wants to hear it.
-_LOG = structlog.wrap_logger(
-    _STANDARD,
-    processors=[
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer(ensure_ascii=True),
-    ],
-)
+
+
+@cache
+def _log() -> Any:
+    # Here, because structlog brings a terminal's library along, and most programs hear no line.
+    import structlog  # noqa: PLC0415
+
+    # Through the standard library, so that a library stays silent until its application wants to hear it.
+    return structlog.wrap_logger(
+        _STANDARD,
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(ensure_ascii=True),
+        ],
+    )
 
 
 def told(message: str, *, level: int = logging.INFO, **facts: Any) -> None:
     """Log a line; the rendering escapes whatever could begin a second one."""
     if _STANDARD.isEnabledFor(level):
-        _LOG.log(level, message, **{n: str(f) if isinstance(f, UUID) else f for n, f in facts.items() if f is not None})
+        known = {
+            name: str(fact) if isinstance(fact, UUID) else fact for name, fact in facts.items() if fact is not None
+        }
+        _log().log(level, message, **known)

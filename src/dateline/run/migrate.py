@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -34,6 +32,10 @@ def unreachable(error: OperationalError) -> Unreachable:
 
 def upgrade_on(connection: Connection) -> None:
     """As `upgrade`, on a connection in autocommit: each migration is one transaction."""
+    # Here, because it takes as long to load as all the rest, and most programs never migrate.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(scripts.__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import ModuleType, TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 from uuid import UUID
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
 
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
@@ -28,6 +26,10 @@ from dateline.run.settings import Settings
 from dateline.run.together import AsyncTogether, Together, async_together, together
 from dateline.sql.sequencer import sequence
 from dateline.sql.verify import Verification, verify
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.orm import Session
 
 __all__ = ["AsyncRunner", "Runner"]
 

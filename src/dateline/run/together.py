@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from sqlalchemy import Engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
 from dateline.core.event import Event
@@ -19,6 +17,10 @@ from dateline.run.clock import Budget
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.path import Given, Path
 from dateline.sql.together import closing, opening, refused_inside
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+    from sqlalchemy.orm import Session
 
 __all__ = ["AsyncTogether", "Together", "async_together", "together"]
 
