@@ -48,6 +48,9 @@ ALONE_AFTER = 5
 
 BACKDATE = "backdate"
 
+_RECORDED = frozenset({"dateline_event_id", "dateline_event.tenant, dateline_event.id"})
+"""What the databases call the constraint that an event is recorded once."""
+
 
 @dataclass
 class _Tries:
@@ -78,6 +81,9 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                     raise
                 tries.lost = None
             except Broken as broken:
+                if tries.refusal is not None:
+                    # The record of the refusal breaks a constraint itself, and would do so for ever.
+                    raise tries.refusal from None
                 if request.joined or request.ending is Ending.REHEARSE or tries.careful:
                     # The guard had passed in this very transaction: it is the decision that breaks the constraint, no other writer.
                     tries.refusal = ConstraintRefused(broken.constraint, broken.step, broken.detail)
@@ -154,9 +160,10 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
         guarded = isinstance(no, Rejected | NotFound | TooMany)
         yield from _refuse(request, versions, store, no, decided=(event, cascade, seen) if guarded else None)
         raise no
+    # Also where nothing is written: what has no canonical form is refused by a preview as it is by a dispatch.
+    draft = _draft(request, versions, store, event, cascade, plan, seen)
     if request.ending is Ending.PREVIEW:
         return _previewed(request, cascade, event, plan, seen)
-    draft = _draft(request, versions, store, event, cascade, plan, seen)
     written = yield from store.write(
         draft, cascade, seen.proof, ending=request.ending, joined=request.joined, careful=tries.careful
     )
@@ -425,5 +432,5 @@ def recorded(store: Store, draft: Draft, cascade: Cascade | None = None, proof: 
     try:
         yield from store.write(draft, cascade, proof, ending=Ending.COMMIT, joined=False)
     except Broken as broken:
-        if "dateline_event" not in broken.constraint:
+        if broken.constraint not in _RECORDED:
             raise
