@@ -32,6 +32,7 @@ DEEPEST = 200
 """Levels of nesting that have a canonical form; deeper input is refused before it can exhaust the stack."""
 
 _I64 = 2**63
+_STRING = {str}
 
 
 def canonical(value: Any, *, known: bool = False) -> bytes:
@@ -239,8 +240,17 @@ def _object(value: dict[Any, Any], depth: int) -> Any:
 
 
 def named(value: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield a dict's items under the names that the canonical form gives its keys."""
-    return ((key if type(key) is str else _key(key), item) for key, item in value.items())
+    """Return a dict's items under the names that the canonical form gives its keys.
+
+    Raises:
+        NotCanonical: For keys without one, and where two keys have the same: one of the two would be lost.
+    """
+    if set(map(type, value)) <= _STRING:
+        return iter(value.items())
+    made = [(_key(key), item) for key, item in value.items()]
+    if len(dict(made)) < len(made):
+        raise NotCanonical("two keys of one object have one name in JSON")
+    return iter(made)
 
 
 def _utf16(key: str) -> bytes:

@@ -114,7 +114,10 @@ class Sealer:
 
     def salt(self, path: str) -> bytes:
         """Return the sixteen bytes that salt the digest of the value at a path."""
-        return hashlib.sha256(self.seed + path.encode()).digest()[:16]
+        try:
+            return hashlib.sha256(self.seed + path.encode()).digest()[:16]
+        except UnicodeEncodeError:
+            raise NotCanonical("a lone surrogate in a name is no text") from None
 
     def seal(
         self, value: Any, path: str, subject: str | None = None, *, salt_of: str | None = None, keep: bool = True
