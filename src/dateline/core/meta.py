@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Self
 from uuid import UUID
 
+from dateline.errors import Malformed
+
 __all__ = ["Actor", "Meta", "NewId", "Origin", "Reason", "derived"]
+
+
+def _texts(made: Any, *needed: str) -> None:
+    """Refuse what is no text: who acts and why is told by whoever calls, often straight from a request's headers."""
+    for name in made.__dataclass_fields__:
+        found = getattr(made, name)
+        if name != "rights" and not isinstance(found, str) and (found is not None or name in needed):
+            raise Malformed(f"{type(made).__name__.lower()}.{name} is a text, not {type(found).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +42,19 @@ class Actor:
     authenticated_by: str | None = None
     rights: frozenset[str] = field(default=frozenset(), compare=False)
 
+    def __post_init__(self) -> None:
+        _texts(self, "id", "kind")
+        if not isinstance(self.rights, AbstractSet):
+            # A text would pass for a set: "date" is in "backdate".
+            raise Malformed(f"actor.rights is a set of texts, not {type(self.rights).__name__}")
+
     @classmethod
     def of(cls, actor: Actor | str) -> Actor:
-        """Return an actor, given one or its id."""
+        """Return an actor, given one or its id.
+
+        Raises:
+            Malformed: For anything else.
+        """
         return actor if isinstance(actor, Actor) else cls(actor)
 
     def facts(self) -> dict[str, Any]:
@@ -57,10 +78,17 @@ class Reason:
     purpose: str | None = None
     legal_basis: str | None = None
 
+    def __post_init__(self) -> None:
+        _texts(self, "text")
+
     @classmethod
     def of(cls, reason: Reason | str | None) -> Reason | None:
-        """Return a reason, given one or its sentence."""
-        return cls(reason) if isinstance(reason, str) else reason
+        """Return a reason, given one or its sentence.
+
+        Raises:
+            Malformed: For anything else.
+        """
+        return reason if reason is None or isinstance(reason, Reason) else cls(reason)
 
     def facts(self) -> dict[str, Any]:
         """Return what the record keeps of the reason."""
@@ -75,6 +103,9 @@ class Origin:
     request: str | None = None
     device: str | None = None
     network: str | None = None
+
+    def __post_init__(self) -> None:
+        _texts(self)
 
     def facts(self) -> dict[str, Any]:
         """Return what the record keeps of the origin."""

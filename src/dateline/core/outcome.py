@@ -120,12 +120,21 @@ def compare(expects: Expects, fields: tuple[Field, ...], seen: tuple[Values, ...
         differences = _since(expects, fields, seen)
     elif isinstance(expects, Refused):
         raise expects
-    elif isinstance(expects, Mapping) and all(isinstance(cells, Mapping) for cells in expects.values()):
+    elif _fingerprints(expects):
         differences = tuple(_cells(expects, seen))
     else:
         raise Malformed("expects is a preview, or fingerprints by row and field: {'account/ann': {'cents': '…'}}")
     if differences:
         raise StaleSnapshot(differences)
+
+
+def _fingerprints(expects: Any) -> bool:
+    return isinstance(expects, Mapping) and all(
+        isinstance(row, str)
+        and isinstance(cells, Mapping)
+        and all(isinstance(part, str) for cell in cells.items() for part in cell)
+        for row, cells in expects.items()
+    )
 
 
 def _cells(expects: Mapping[str, Mapping[str, str]], seen: tuple[Values, ...]) -> list[Difference]:

@@ -283,12 +283,14 @@ def _date(asked: date | str) -> date:
         )
     if isinstance(asked, date):
         return asked
+    if not isinstance(asked, str):
+        raise UnknownVersion(f"a value of type {type(asked).__name__} is no version; send a date such as 2018-08-01")
     try:
         return date.fromisoformat(asked)
-    except (ValueError, TypeError):
-        raise UnknownVersion(
-            f"{str(asked)[:40]!r} is no version; send a date such as 2018-08-01", asked=str(asked)[:40]
-        ) from None
+    except ValueError:
+        # The refusal is recorded, and a record holds text.
+        told = asked[:40].encode("utf-8", "backslashreplace").decode()
+        raise UnknownVersion(f"{told!r} is no version; send a date such as 2018-08-01", asked=told) from None
 
 
 def _additive(new: type[Event], old: type[Event]) -> None:

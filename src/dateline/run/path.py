@@ -106,7 +106,21 @@ class Path:
         return parse(self.versions.cascade(kind, chosen.date).event, body, self.settings.largest)
 
     def request(self, event: Event, ending: Ending, *, joined: bool = False, **given: Unpack[Given]) -> Request:
-        """Return the request with what clock and chance contribute."""
+        """Return the request with what clock and chance contribute.
+
+        Raises:
+            Malformed: For an argument of another type than `Given` says.
+        """
+        if "actor" not in given:
+            raise TypeError("actor= is missing: who acts is told by whoever dispatches, never guessed")
+        if unknown := given.keys() - Given.__annotations__.keys():
+            raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")
+        if not isinstance(event, Event):
+            raise Malformed(f"an event is dispatched, not {type(event).__name__}; make one by runner.event(kind, body)")
+        _kind_of("tenant", given.get("tenant", ""), str)
+        _kind_of("key", given.get("key"), str, type(None))
+        _kind_of("cause", given.get("cause"), UUID, type(None))
+        _kind_of("origin", given.get("origin"), Origin, type(None))
         moment = self.clock()
         expects = given.get("expects")
         at = _utc(given.get("at"))
@@ -182,9 +196,15 @@ class Path:
             yield from recorded(self.store, replace(draft, claim=None))
 
 
+def _kind_of(name: str, value: Any, *kinds: type) -> None:
+    if not isinstance(value, kinds):
+        raise Malformed(f"{name}= is {kinds[0].__name__}, not {type(value).__name__}")
+
+
 def _utc(at: datetime | None) -> datetime | None:
     if at is None:
         return None
+    _kind_of("at", at, datetime)
     if at.tzinfo is None:
         raise Malformed(f"at={at!r} is naive; an instant has a time zone")
     try:
