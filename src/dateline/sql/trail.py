@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Select, bindparam, select
@@ -26,7 +26,7 @@ from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Batch, Result
 
-__all__ = ["Filters", "Trail"]
+__all__ = ["PARTS", "UNREADABLE", "Filters", "Parts", "Trail", "entries_of", "read"]
 
 MOST = 10_000
 """Entries of the largest page."""
@@ -61,6 +61,12 @@ class Filters:
     newest_first: bool = False
 
     def __post_init__(self) -> None:
+        for name, (kind, optional) in _KINDS.items():
+            found = getattr(self, name)
+            if not isinstance(found, kind) and not (optional and found is None):
+                raise Malformed(f"{name}= is {kind.__name__}, not {type(found).__name__}")
+        if type(self.version) is datetime:
+            raise Malformed("version= is a calendar date, not an instant")
         if not 1 <= self.limit <= MOST:
             raise Malformed(f"limit={self.limit}: a page holds 1 to {MOST} entries")
         if self.row is not None and self.table is None:
@@ -69,6 +75,18 @@ class Filters:
             found = getattr(self, name)
             if found is not None and found.tzinfo is None:
                 raise Malformed(f"{name}={found!r} is naive; an instant has a time zone")
+
+
+_KINDS: Mapping[str, tuple[type, bool]] = {
+    **dict.fromkeys(("tenant",), (str, False)),
+    **dict.fromkeys(("subject", "table", "row", "kind", "actor", "outcome", "key"), (str, True)),
+    **dict.fromkeys(("cause", "id"), (UUID, True)),
+    **dict.fromkeys(("since", "until"), (datetime, True)),
+    "version": (date, True),
+    "after": (int, True),
+    "limit": (int, False),
+}
+"""What each filter is, and whether it may be left out."""
 
 
 class Trail:
@@ -96,24 +114,16 @@ class Trail:
             results = yield Batch(statements)
         else:
             results = (yield Batch.between(self.dialect.begin_reading, *statements))[1:-1]
-        events, *parts = (self._rows(table, result) for table, result in zip(_PARTS, results, strict=True))
-        entries = _entries(events[: filters.limit], *parts, versions=versions, sequenced=self.dialect.sequenced)
-        more = len(events) > filters.limit
+        parts = read(self.dialect, results, _refused)
+        more = len(parts[0]) > filters.limit
+        del parts[0][filters.limit :]
+        entries = entries_of(self.dialect, parts, versions, _refused)
         return Page(entries, entries[-1].seq if more else None)
-
-    def _rows(self, columns: Sequence[Any], result: Result) -> list[dict[str, Any]]:
-        readers = [
-            (c.name, c.type.dialect_impl(self.dialect.sql).result_processor(self.dialect.sql, None)) for c in columns
-        ]
-        return [
-            {name: read(value) if read is not None else value for (name, read), value in zip(readers, row, strict=True)}
-            for row in result.rows
-        ]
 
     def _statements(self, asked: tuple[str, ...], *, newest_first: bool) -> tuple[Compiled, ...]:
         page = _page(asked, newest_first=newest_first)
         made = []
-        for columns in _PARTS:
+        for columns in PARTS:
             table: SqlTable = columns[0].table
             if table is tables.event:
                 c = tables.event.c
@@ -128,7 +138,7 @@ class Trail:
 
 
 # The parts of an entry: the event's own row first, then what hangs on its number.
-_PARTS: tuple[tuple[Any, ...], ...] = (
+PARTS: tuple[tuple[Any, ...], ...] = (
     tuple(tables.event.c),
     tuple(tables.operation.c),
     tuple(tables.effect.c),
@@ -174,18 +184,48 @@ def _by_seq(rows: Iterable[dict[str, Any]]) -> Mapping[int, list[dict[str, Any]]
     return made
 
 
-def _entries(
-    events: list[dict[str, Any]],
-    operations: list[dict[str, Any]],
-    effects: list[dict[str, Any]],
-    subjects: list[dict[str, Any]],
-    personal: list[dict[str, Any]],
-    deliveries: list[dict[str, Any]],
-    positions: list[dict[str, Any]],
-    *,
-    versions: Versions,
-    sequenced: bool,
+Parts: TypeAlias = list[list[dict[str, Any]]]
+"""The rows of each of `PARTS`, their values as Python's."""
+
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, Malformed, RecursionError, TypeError, ValueError)
+"""What reading raises where somebody has changed a record."""
+
+
+def _refused(seq: int, error: Exception) -> None:
+    raise TrailFault(f"event {seq} cannot be read: its record was changed; `dateline verify` says where") from error
+
+
+def read(dialect: Dialect, results: Iterable[Result], unreadable: Callable[[int, Exception], object]) -> Parts:
+    """Return what was found of each part.
+
+    Args:
+        unreadable: What becomes of a row that holds what dateline never wrote, given its event's number; it is left out.
+    """
+    parts: Parts = []
+    for columns, result in zip(PARTS, results, strict=True):
+        names = [column.name for column in columns]
+        readers = [column.type.dialect_impl(dialect.sql).result_processor(dialect.sql, None) for column in columns]
+        seq, made = names.index("seq"), []
+        for row in result.rows:
+            try:
+                values = [value if made_ is None else made_(value) for made_, value in zip(readers, row, strict=True)]
+            except UNREADABLE as error:
+                unreadable(row[seq], error)
+                continue
+            made.append(dict(zip(names, values, strict=True)))
+        parts.append(made)
+    return parts
+
+
+def entries_of(
+    dialect: Dialect, found: Parts, versions: Versions, unreadable: Callable[[int, Exception], object]
 ) -> tuple[Entry, ...]:
+    """Return the entries that the parts make.
+
+    Args:
+        unreadable: As for `read`.
+    """
+    events, operations, effects, subjects, personal, deliveries, positions = found
     of = tuple(_by_seq(rows) for rows in (operations, effects, subjects, personal))
     states = {row["effect"]: row["state"] for row in deliveries}
     places = {row["seq"]: row["position"] for row in positions}
@@ -193,11 +233,14 @@ def _entries(
     for row in events:
         parts = tuple(part[row["seq"]] for part in of)
         try:
-            made.append(_entry(row, parts, states, places.get(row["seq"]) if sequenced else row["seq"], versions))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise TrailFault(
-                f"event {row['seq']} cannot be read: its record was changed; `dateline verify` says where"
-            ) from error
+            position = places.get(row["seq"]) if dialect.sequenced else row["seq"]
+            entry = _entry(row, parts, states, position, versions)
+            # Made here once, so that whoever asks an entry for it can rely on it.
+            _ = entry.refusal
+        except UNREADABLE as error:
+            unreadable(row["seq"], error)
+            continue
+        made.append(entry)
     return tuple(made)
 
 

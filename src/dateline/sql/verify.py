@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from sqlalchemy import BigInteger, bindparam, select
 from dateline.core.canon import digest, plain
 from dateline.core.personal import Sealed, mark_at, sealed_digest
 from dateline.core.request import Flow
+from dateline.core.version import Versions
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Batch, Result
+from dateline.sql.trail import PARTS, UNREADABLE, Parts, entries_of, read
 
 __all__ = ["Verification", "verify"]
 
@@ -58,25 +60,27 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
         batch = Batch.between(
             dialect.begin_reading, *(statement.statement("verify", bound) for statement in statements)
         )
-        results: list[Result] = yield batch
-        rows, operations, effects, personal = (result.rows for result in results[1:-1])
-        kept: dict[int, list[Sealed]] = defaultdict(list)
-        for seq, path, subject, salt, value in personal:
-            kept[seq].append(Sealed(path, subject, salt or "", value))
-            values += value is not None
-            erased += value is None
-        parts: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        for seq, ordinal, before, after_ in operations:
-            images = (("before", before), ("after", after_))
-            parts[seq] += [(f"/operations/{ordinal}/{name}", text) for name, text in images if text is not None]
-        for seq, ordinal, payload in effects:
-            parts[seq].append((f"/effects/{ordinal}", payload))
-        for seq, body, sha256, *columns in rows:
-            events += 1
-            faults += [(seq, fault) for fault in _event(dialect, body, sha256, columns, parts[seq], kept[seq])]
-        if len(rows) < PAGE:
+        results: list[Result] = (yield batch)[1:-1]
+        page = [row[0] for row in results[0].rows]
+        unreadable: dict[int, Exception] = {}
+        parts = read(dialect, results, unreadable.setdefault)
+        found = list(_page(parts, unreadable))
+        # Whatever readers of the trail would stumble over is named too.
+        entries_of(dialect, parts, _NO_VERSIONS, unreadable.setdefault)
+        found += [(seq, "what is stored of it cannot be read") for seq in unreadable.keys() - {seq for seq, _ in found}]
+        faults += sorted(found, key=lambda fault: fault[0])
+        events += len(page)
+        values += sum(row["value"] is not None for row in parts[_PERSONAL])
+        erased += sum(row["value"] is None for row in parts[_PERSONAL])
+        if len(page) < PAGE:
             return Verification(events, values, erased, tuple(faults))
-        after = rows[-1][0]
+        after = page[-1]
+
+
+_NO_VERSIONS = Versions.of({"1970-01-01": ()})
+"""One date on which nothing was decided: no kind is known, so no event is made."""
+
+_PERSONAL = next(index for index, columns in enumerate(PARTS) if columns[0].table is tables.personal)
 
 
 def _statements(dialect: Dialect, tenant: str | None) -> list[Any]:
@@ -85,32 +89,39 @@ def _statements(dialect: Dialect, tenant: str | None) -> list[Any]:
     if tenant is not None:
         page = page.where(e.tenant == bindparam("tenant"))
     page = page.order_by(e.seq).limit(bindparam("page", type_=BigInteger()))
-    o, f, p = tables.operation.c, tables.effect.c, tables.personal.c
-    parts = [
-        select(e.seq, e.body, e.sha256, *(e[name] for name in REPEATED)).order_by(e.seq),
-        select(o.seq, o.ordinal, o.before, o.after),
-        select(f.seq, f.ordinal, f.payload),
-        select(p.seq, p.path, p.subject, p.salt, p.value),
-    ]
-    return [part.where(dialect.among(part.selected_columns.seq, page)) for part in parts]
+    made = []
+    for columns in PARTS:
+        seq = columns[0].table.c.seq
+        made.append(select(*columns).where(dialect.among(seq, page)).order_by(seq))
+    return made
 
 
-def _event(
-    dialect: Dialect, body: str, sha256: str, columns: Sequence[Any], parts: list[tuple[str, str]], kept: list[Sealed]
-) -> list[str]:
-    if digest(body.encode()) != sha256:
+def _page(parts: Parts, unreadable: dict[int, Exception]) -> Iterator[tuple[int, str]]:
+    """Yield the faults of a page's events."""
+    events, operations, effects, _, personal, *_ = parts
+    kept: dict[int, list[Sealed]] = defaultdict(list)
+    for row in personal:
+        kept[row["seq"]].append(Sealed(row["path"], row["subject"], row["salt"] or "", row["value"]))
+    stored: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for row in operations:
+        root = f"/operations/{row['ordinal']}"
+        stored[row["seq"]] += [(f"{root}/{name}", row[name]) for name in ("before", "after") if row[name] is not None]
+    for row in effects:
+        stored[row["seq"]].append((f"/effects/{row['ordinal']}", row["payload"]))
+    for row in events:
+        seq = row["seq"]
+        try:
+            yield from ((seq, fault) for fault in _event(row, stored[seq], kept[seq]))
+        except UNREADABLE as error:
+            unreadable.setdefault(seq, error)
+
+
+def _event(row: Mapping[str, Any], parts: list[tuple[str, str]], kept: list[Sealed]) -> list[str]:
+    if digest(row["body"].encode()) != row["sha256"]:
         return ["the body is not the one that was recorded"]
-    held = json.loads(body)
+    held = json.loads(row["body"])
     told = _told(held)
-    types = (
-        tables.event.c[name].type.dialect_impl(dialect.sql).result_processor(dialect.sql, None) for name in REPEATED
-    )
-    read = [process(value) if process else value for process, value in zip(types, columns, strict=True)]
-    faults = [
-        f"the column {name} is not what the body says"
-        for name, value in zip(REPEATED, read, strict=True)
-        if plain(value) != told[name]
-    ]
+    faults = [f"the column {name} is not what the body says" for name in REPEATED if plain(row[name]) != told[name]]
     places = {"/input": held["input"], "/snapshot": held["snapshot"]}
     for path, text in parts:
         try:
