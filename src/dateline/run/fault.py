@@ -8,7 +8,7 @@ import sqlite3
 import psycopg
 
 from dateline.core.request import Broken
-from dateline.errors import Conflict, Lost, NotMigrated, NotStorable, Unable
+from dateline.errors import Conflict, Lost, NotMigrated, NotStorable, TrailFault, Unable
 from dateline.sql.statement import Statement
 
 __all__ = ["DRIVER", "told"]
@@ -72,6 +72,10 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
             f"the database cannot hold a value{f' of {step}' if step else ''}: {told_.partition(':')[0]}",
             sqlstate=state or None,
         )
+    if isinstance(error, psycopg.ProgrammingError) and not state and "adapt" in str(error):
+        return NotStorable(
+            f"the database cannot hold a value{f' of {step}' if step else ''}: its type is none of SQL's"
+        )
     if state == "42P01" and "dateline_" in str(error):
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
     if state.startswith(("53", "58", "XX")) or state in _REFUSING:
@@ -102,6 +106,10 @@ def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
         return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
     if code is not None and code & 0xFF in _UNABLE:
         return Unable(f"the database cannot do this now: {error}")
+    if "Could not decode to UTF-8" in str(error):
+        # The message quotes what was found.
+        read = statement is not None and statement.name in ("trail", "verify")
+        return (TrailFault if read else NotStorable)("the database holds a text that is not UTF-8")
     if isinstance(error, sqlite3.DataError) or ("type" in str(error) and "is not supported" in str(error)):
         return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}")
     return error

@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeEngine
 
 from dateline.core.canon import canonical
 from dateline.core.event import Event
+from dateline.errors import NotStorable
 from dateline.sql.given import Given, getter
 from dateline.sql.statement import Statement
 
@@ -68,11 +69,18 @@ class Compiled:
         return [(one.name, one.get) for one in self.sources if one.get is not None]
 
     def bind(self, values: Mapping[str, Any], event: Event | None = None) -> list[Any]:
-        """Return the parameters in order."""
+        """Return the parameters in order.
+
+        Raises:
+            NotStorable: For a value that its column's type cannot turn into the driver's.
+        """
         made = []
         for name, get, constant, process, _ in self.sources:
             value = get(event) if get is not None and event is not None else values.get(name, constant)
-            made.append(value if process is None else process(value))
+            try:
+                made.append(value if process is None else process(value))
+            except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+                raise NotStorable(f"{name}: its column cannot hold or compare {type(value).__name__}") from error
         return made
 
     def statement(

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BindParameter
 
 from dateline.core.event import Event
+from dateline.errors import NotStorable
 
 __all__ = ["Given", "getter", "given"]
 
@@ -49,6 +50,11 @@ def getter(given: Given) -> Callable[[Event], Any]:
         value: Any = event
         for name in names:
             value = getattr(value, name)
-        return value if plus is None or value is None else value + plus
+        if plus is None or value is None:
+            return value
+        try:
+            return value + plus
+        except OverflowError:
+            raise NotStorable(f"{given.path} plus {plus} is outside of the years 1 to 9999") from None
 
     return get
