@@ -239,7 +239,7 @@ class AsyncConnection:
             if not isinstance(driver, psycopg.AsyncConnection):
                 results = []
                 for statement in batch.statements:
-                    async with driver.execute(statement.sql, statement.params) as cursor:
+                    async with driver.execute(statement.sql, _Unseen(statement.params)) as cursor:
                         results.append(_result(cursor, await cursor.fetchall()))
                 return results
             if len(batch.statements) == 1:
@@ -309,6 +309,15 @@ class AsyncConnection:
         if self._held is not None:
             await self._held.close()
             self._held = self._driver = None
+
+
+class _Unseen(tuple[Any, ...]):
+    """Parameters that do not show in a log: aiosqlite's writes at DEBUG what it executes, with everything that is bound."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"({len(self)} parameters)"
 
 
 def _tuned(driver: Any) -> None:
