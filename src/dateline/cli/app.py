@@ -42,9 +42,9 @@ def _date(told: str) -> date:
 def _instant(told: str) -> datetime:
     try:
         found = datetime.fromisoformat(told)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{told!r} is no instant; write 2018-08-01, or 2018-08-01T09:30+02:00") from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 Database = Annotated[

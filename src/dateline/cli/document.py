@@ -8,12 +8,17 @@ from typing import Any
 from dateline.core.canon import canonical
 from dateline.core.entry import Entry, Written
 
-__all__ = ["changed", "document", "text"]
+__all__ = ["changed", "document", "printable", "text"]
 
 
 def text(value: Any) -> str:
     """Return a value's canonical JSON."""
     return canonical(value).decode()
+
+
+def printable(told: str) -> str:
+    """Return a text in which whatever could steer a terminal, or break a line, is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
 
 
 def changed(one: Written) -> tuple[str, ...]:

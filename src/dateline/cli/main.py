@@ -50,7 +50,9 @@ def _ran(arguments: Sequence[str]) -> int:
 
 
 def _failed(program: str, told: str) -> int:
-    print(f"{program}: {' '.join(told.split())}", file=sys.stderr)
+    from dateline.cli.document import printable  # noqa: PLC0415 - what is missing may be what it needs
+
+    print(f"{program}: {printable(' '.join(told.split()))}", file=sys.stderr)
     return 2
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dateline.cli.document import changed, text
+from dateline.cli.document import changed, printable, text
 from dateline.core.entry import Entry, Page, Written
 from dateline.core.mask import masked
 
@@ -167,6 +167,6 @@ def _value(value: Any) -> str:
     return told or '""'
 
 
-def _plain(told: str) -> str:
+def _plain(told: Any) -> str:
     """Return text that can do nothing to a terminal: what people entered may hold its control sequences."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+    return printable(told if isinstance(told, str) else text(told))
