@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeAlias, TypeVar, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
+from pydantic_core import ErrorDetails
 
 from dateline.core.query import Query, rows, value
 from dateline.errors import Malformed, NotQueried
@@ -88,12 +89,19 @@ class Model(BaseModel, metaclass=ModelMeta):
 def faults(what: str, error: ValidationError) -> Malformed:
     """Return pydantic's findings as ours: where and why, without the input."""
     found = tuple(
-        (".".join(str(part) for part in problem["loc"])[:200], problem["msg"][:300])
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)[:MOST_PROBLEMS]
+        (".".join(str(part) for part in problem["loc"])[:200], _told(problem)[:300])
+        for problem in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
     )
     first = "; ".join(f"{path}: {message}" if path else message for path, message in found[:5])
     more = f" (and {error.error_count() - 5} more)" if error.error_count() > 5 else ""
     return Malformed(f"not a valid {what}: {first}{more}", found)
+
+
+def _told(problem: ErrorDetails) -> str:
+    if problem["type"] == "union_tag_invalid":
+        # The one message of pydantic's that quotes what was sent.
+        return f"Input tag does not match any of the expected tags: {problem['ctx']['expected_tags']}"
+    return problem["msg"]
 
 
 def _marked(annotation: Any) -> bool:

@@ -43,42 +43,20 @@ def parse(shape: type[E], body: bytes | str | Mapping[str, Any], largest: int) -
     )
     if size > largest:
         raise Malformed(f"not a valid {shape.__qualname__}: {size} bytes, and {largest} are read at most")
-    if _depth(body) > DEEPEST:
-        raise Malformed(f"not a valid {shape.__qualname__}: nested deeper than {DEEPEST} levels")
     try:
         made = shape.from_json(body)
         # What has no canonical form, such as an instant before the year 1 in UTC, could not be recorded.
         plain(made)
+    except Malformed as error:
+        # The parser stops at that depth too, and says so in its own words.
+        if any("recursion limit" in message for _, message in error.problems):
+            raise Malformed(f"not a valid {shape.__qualname__}: nested deeper than {DEEPEST} levels") from None
+        raise
     except UnicodeEncodeError:
         raise Malformed(f"not a valid {shape.__qualname__}: a lone surrogate is no text") from None
     except NotCanonical as error:
         raise Malformed(f"not a valid {shape.__qualname__}: {error}") from None
     return made
-
-
-def _depth(body: bytes | str) -> int:
-    """Return how deep a JSON text nests, at least: brackets in strings count too, unless there are few enough not to matter."""
-    text = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
-    if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return 0
-    depth = deepest = 0
-    quoted = escaped = False
-    for byte in text:
-        if quoted:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                quoted = False
-        elif byte == 0x22:
-            quoted = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
 
 
 def decide(event: Event, *snapshots: Snapshot, version: date | str, versions: Versions) -> Plan:
