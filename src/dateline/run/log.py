@@ -29,7 +29,11 @@ def _log() -> Any:
 
 
 def told(message: str, *, level: int = logging.INFO, **facts: Any) -> None:
-    """Log a line; the rendering escapes whatever could begin a second one."""
+    """Log a line; the rendering escapes whatever could begin a second one.
+
+    Args:
+        facts: Under any names but "event", which is structlog's for the message.
+    """
     if _STANDARD.isEnabledFor(level):
         known = {
             name: str(fact) if isinstance(fact, UUID) else fact for name, fact in facts.items() if fact is not None

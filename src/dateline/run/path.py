@@ -151,10 +151,10 @@ class Path:
         try:
             done = yield from flow(request, self.versions, self.store)
         except Refused as refusal:
-            log.told("refused", kind=event.__kind__, outcome=refusal.outcome, event=refusal.event_id)
+            log.told("refused", kind=event.__kind__, outcome=refusal.outcome, id=refusal.event_id)
             raise
         assert isinstance(done, Committed)
-        log.told("committed", kind=event.__kind__, event=done.event_id, seq=done.seq, repeated=done.repeated or None)
+        log.told("committed", kind=event.__kind__, id=done.event_id, seq=done.seq, repeated=done.repeated or None)
         return done
 
     def previewing(
