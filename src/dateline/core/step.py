@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Self, TypeAlias, TypeVar
 
+from dateline.errors import WrongValue
+
 __all__ = ["Concerns", "Reject", "Step", "Yields"]
 
 
@@ -35,6 +37,12 @@ Yields: TypeAlias = Iterator[S]
 """What a check or a handler yields, as its signature announces it: `Yields[Insert[Prescription] | NotifyPatient]`."""
 
 
+def _text(what: str, found: object) -> None:
+    # A handler may take it from a field that any value fits into.
+    if not isinstance(found, str):
+        raise WrongValue(f"the {what} is a text, not {type(found).__name__}")
+
+
 class Reject(Step):
     """A check's no.
 
@@ -42,9 +50,16 @@ class Reject(Step):
         code: A stable word for machines, such as "too-little".
         detail: A sentence for people.
         field: The event's field that is at fault.
+
+    Raises:
+        WrongValue: For what is no text.
     """
 
     def __init__(self, code: str, detail: str, *, field: str | None = None) -> None:
+        _text("code of a Reject", code)
+        _text("detail of a Reject", detail)
+        if field is not None:
+            _text("field of a Reject", field)
         self.code = code
         self.detail = detail
         self.field = field
@@ -69,9 +84,14 @@ class Reject(Step):
 
 
 class Concerns(Step):
-    """The event is also about this subject, which only reading could tell: `Concerns("customer:7")`."""
+    """The event is also about this subject, which only reading could tell: `Concerns("customer:7")`.
+
+    Raises:
+        WrongValue: For what is no text.
+    """
 
     def __init__(self, subject: str) -> None:
+        _text("subject of a Concerns", subject)
         self.subject = subject
 
     def step_type(self) -> str:
