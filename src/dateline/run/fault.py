@@ -13,8 +13,11 @@ from dateline.sql.statement import Statement
 
 __all__ = ["DRIVER", "told"]
 
-DRIVER = (psycopg.Error, sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError)
+DRIVER = (psycopg.Error, sqlite3.Error, sqlite3.Warning, OverflowError, ValueError)
 """All that executing a statement may raise."""
+
+LONGEST = 200
+"""Characters of a step's key that a message tells."""
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 _QUOTED = re.compile(r'"[^"]*"')
@@ -44,17 +47,25 @@ def told(error: Exception, statement: Statement | None) -> Exception:
         return _postgres(error, statement)
     if isinstance(error, sqlite3.Error):
         return _sqlite(error, statement)
-    what = f" ({statement.step})" if statement is not None and statement.step else ""
-    if isinstance(error, OverflowError):
+    step = _named(statement)
+    what = f" ({step})" if step else ""
+    if isinstance(error, OverflowError) or (isinstance(error, ValueError) and "digits" in str(error)):
         return NotStorable(f"a number is larger than this database holds{what}")
     if isinstance(error, UnicodeEncodeError):
         return NotStorable(f"a lone surrogate is no text{what}")
     return error
 
 
+def _named(statement: Statement | None) -> str | None:
+    """Return the key of the step that a statement serves; a row's key is part of it, and may be of any length."""
+    if statement is None or statement.step is None or len(statement.step) <= LONGEST:
+        return statement.step if statement is not None else None
+    return f"{statement.step[:LONGEST]}…"
+
+
 def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
     state = error.sqlstate or ""
-    step = statement.step if statement is not None else None
+    step = _named(statement)
     if state in _CONFLICTS:
         return Conflict(f"another writer came first ({state})")
     whole = statement is not None and statement.name == "commit"
@@ -97,7 +108,7 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
 
 def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
     code = getattr(error, "sqlite_errorcode", None)
-    step = statement.step if statement is not None else None
+    step = _named(statement)
     if code is not None and code & 0xFF in _BUSY:
         return Conflict("another writer holds the database")
     if isinstance(error, sqlite3.IntegrityError):
