@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,12 @@ __all__ = ["changed", "document", "printable", "text"]
 
 
 def text(value: Any) -> str:
-    """Return a value's canonical JSON."""
-    return canonical(value).decode()
+    """Return a value's JSON in canonical order, on one line whoever splits it, and without what could steer a terminal."""
+    told = canonical(value).decode()
+    if told.isprintable():
+        return told
+    # Only texts within it hold such characters, and JSON has an escape for each.
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in told)
 
 
 def printable(told: str) -> str:
