@@ -81,7 +81,8 @@ class Runner(Path):
         """Return what a dispatch would do now, or the refusal that it would raise; nothing is written.
 
         Args:
-            rehearse: Let the database try the operations too, and take them back.
+            rehearse: Let the database try the operations too, and take them back. Numbers that it assigns from a sequence
+                meanwhile, keys of new rows, are not given back on PostgreSQL, so the next row's key may leave some out.
         """
         return self._driven(self.previewing(event, rehearse=rehearse, **given))
 

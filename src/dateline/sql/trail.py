@@ -68,7 +68,8 @@ class Filters:
         if type(self.version) is datetime:
             raise Malformed("version= is a calendar date, not an instant")
         if not 1 <= self.limit <= MOST:
-            raise Malformed(f"limit={self.limit}: a page holds 1 to {MOST} entries")
+            told = self.limit if abs(self.limit) < 10**9 else "…"
+            raise Malformed(f"limit={told}: a page holds 1 to {MOST} entries")
         if self.row is not None and self.table is None:
             raise Malformed("row= is a key within a table; pass table= too")
         for name in ("since", "until"):
