@@ -199,7 +199,9 @@ def test_an_actor_is_its_id_for_short_and_its_rights_are_not_its_identity() -> N
     assert Actor("ann", role="clerk") != Actor("ann")
 
 
-ACTORS = st.builds(Actor, st.text(), st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
+ACTORS = st.builds(
+    Actor, st.text(min_size=1), st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text()
+)
 REASONS = st.builds(Reason, st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
 ORIGINS = st.builds(Origin, st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID, uuid5
+
+from dateline.errors import Malformed
 
 __all__ = ["Actor", "Meta", "NewId", "Origin", "Reason"]
 
@@ -21,6 +23,9 @@ class Actor:
         on_behalf_of: Whom the actor stands in for.
         authenticated_by: How it is known who acts, for records that must say so (21 CFR Part 11).
         rights: What the actor may do beyond the ordinary; checked, not recorded.
+
+    Raises:
+        Malformed: Without an id, or with a text for rights.
     """
 
     id: str
@@ -29,6 +34,14 @@ class Actor:
     on_behalf_of: str | None = None
     authenticated_by: str | None = None
     rights: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def __post_init__(self) -> None:
+        id, rights = cast(Any, self.id), cast(Any, self.rights)
+        if not (isinstance(id, str) and id):
+            raise Malformed("an actor has an id, a text that is not empty")
+        if isinstance(rights, str):
+            # Of a text, every part would count as a right.
+            raise Malformed('an actor\'s rights are a set of texts: rights=frozenset({"backdate"})')
 
     @classmethod
     def of(cls, actor: Actor | str) -> Actor:

@@ -43,11 +43,11 @@ class Together:
 
         Conflicts are raised, and refusals stay recorded whatever becomes of it.
         """
-        return self._driven(self._path.dispatching(event, joined=True, **given))
+        return self._driven(self._path.dispatching(event, given, joined=True))
 
     def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """As `Runner.preview`, on what the transaction sees."""
-        return self._driven(self._path.previewing(event, rehearse=rehearse, joined=True, **given))
+        return self._driven(self._path.previewing(event, given, rehearse=rehearse, joined=True))
 
     def _driven(self, flow: Flow[R]) -> R:
         return drive(flow, self._connection, Budget(self._path.settings.budget), self._apart)
@@ -111,11 +111,11 @@ class AsyncTogether:
 
     async def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Together.dispatch`."""
-        return await self._driven(self._path.dispatching(event, joined=True, **given))
+        return await self._driven(self._path.dispatching(event, given, joined=True))
 
     async def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """As `Together.preview`."""
-        return await self._driven(self._path.previewing(event, rehearse=rehearse, joined=True, **given))
+        return await self._driven(self._path.previewing(event, given, rehearse=rehearse, joined=True))
 
     async def _driven(self, flow: Flow[R]) -> R:
         return await async_drive(flow, self._connection, Budget(self._path.settings.budget), self._apart)
