@@ -237,6 +237,23 @@ def test_a_shape_that_the_version_does_not_know_is_refused() -> None:
     assert made.for_event(Lend(book="moby"), JANUARY).event is Lend
 
 
+def test_what_is_advised_for_a_newer_shape_can_be_done() -> None:
+    made = Versions.of({JANUARY: [Lend, lend], JUNE: [LendTo, lend_long, Return, give_back]})
+
+    with pytest.raises(ShapeNewerThanVersion, match=r"runner\.event\('lend', …, version='2024-01-01'\)"):
+        made.for_event(LendTo(book="moby"), JANUARY)
+    assert made.cascade("lend", made.asked("2024-01-01").date).event is Lend
+
+    # Of a kind that the version does not know, no older shape can be made.
+    with pytest.raises(ShapeNewerThanVersion) as refused:
+        made.for_event(Return(book="moby"), JANUARY)
+    assert str(refused.value) == (
+        "Return is of a kind that begins with version 2024-06-01, and 2024-01-01 does not know 'return' yet; "
+        "decide it under version='2024-06-01' or a later one"
+    )
+    assert made.for_event(Return(book="moby"), made.asked("2024-06-01").date).event is Return
+
+
 def narrowed() -> type[Event]:
     class Narrowed(Lend):
         reader: bool = True

@@ -212,10 +212,17 @@ class Versions:
         found = self._at(event.__kind__, version)
         born = self._dates.get(type(event))
         if born is not None and born > version:
+            name, kind = type(event).__qualname__, event.__kind__
+            mend = (
+                f"is the shape of {born}, which version {version} does not know; "
+                f"make the event by runner.event({kind!r}, …, version='{version}')"
+                if found is not None
+                else f"is of a kind that begins with version {born}, and {version} does not know {kind!r} yet; "
+                f"decide it under version='{born}' or a later one"
+            )
             raise ShapeNewerThanVersion(
-                f"{type(event).__qualname__} is the shape of {born}, which version {version} does not know; "
-                f"make the event by runner.event({event.__kind__!r}, …, version={version})",
-                kind=event.__kind__,
+                f"{name} {mend}",
+                kind=kind,
                 shape=born.isoformat(),
                 version=version.isoformat(),
             )
