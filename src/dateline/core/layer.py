@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -144,7 +145,12 @@ class Function:
 
 
 def place(call: Callable[..., Any]) -> str:
-    """Return `file:line name`, for errors."""
+    """Return `file:line name` of a function or a class, for errors."""
+    if isinstance(call, type):
+        file = getattr(sys.modules.get(call.__module__), "__file__", None) or call.__module__
+        # Python keeps a class's line from 3.13 on.
+        line = vars(call).get("__firstlineno__")
+        return f"{file}{f':{line}' if line else ''} {call.__qualname__}"
     code = getattr(call, "__code__", None)
     at = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
     return f"{at}{getattr(call, '__name__', call)}"

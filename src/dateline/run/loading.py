@@ -17,6 +17,7 @@ from dateline.core.canon import digest
 from dateline.core.layer import role_of
 from dateline.core.version import Layer, Version, Versions
 from dateline.errors import BadVersion
+from dateline.sql.dialect import askable
 
 __all__ = ["load"]
 
@@ -60,7 +61,10 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
             sources.update(_sources(module))
     if not found:
         raise BadVersion(f"{root.__name__} holds no versions; add a folder such as v2024_01_01 with an __init__.py")
-    return Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
+    made = Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
+    for cascade in made.cascades():
+        askable(cascade)
+    return made
 
 
 def _imported(name: str) -> ModuleType:

@@ -48,7 +48,8 @@ def getter(given: Given) -> Callable[[Event], Any]:
     def get(event: Event) -> Any:
         value: Any = event
         for name in names:
-            value = getattr(value, name)
+            # What is not there has no parts either, and matches nothing.
+            value = None if value is None else getattr(value, name)
         return value if plus is None or value is None else value + plus
 
     return get
