@@ -9,7 +9,8 @@ from typing import Any
 
 from dateline.core.canon import canonical, digest
 from dateline.core.event import Event
-from dateline.core.layer import Function, place
+from dateline.core.layer import Function
+from dateline.core.model import place
 from dateline.core.plan import Plan, Planned, coalesce, key_of, rejection_of, unique
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step

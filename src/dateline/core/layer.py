@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, ov
 
 from dateline.core.effect import Effect
 from dateline.core.event import Event
+from dateline.core.model import place
 from dateline.core.operation import Operation
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Snapshot, fields_of
@@ -142,18 +142,6 @@ class Function:
         if isinstance(step, Operation):
             return (type(step), step.mapped) in self.yields
         return type(step) in self.yields
-
-
-def place(call: Callable[..., Any]) -> str:
-    """Return `file:line name` of a function or a class, for errors."""
-    if isinstance(call, type):
-        file = getattr(sys.modules.get(call.__module__), "__file__", None) or call.__module__
-        # Python keeps a class's line from 3.13 on.
-        line = vars(call).get("__firstlineno__")
-        return f"{file}{f':{line}' if line else ''} {call.__qualname__}"
-    code = getattr(call, "__code__", None)
-    at = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
-    return f"{at}{getattr(call, '__name__', call)}"
 
 
 def role_of(found: Any) -> Role | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, dataclass_transform, get_args
@@ -14,7 +15,7 @@ from pydantic._internal._model_construction import ModelMetaclass
 from dateline.core.query import Query, rows, value
 from dateline.errors import Malformed, NotQueried
 
-__all__ = ["Model", "Personal", "faults", "personal_fields"]
+__all__ = ["Model", "Personal", "faults", "personal_fields", "place"]
 
 T = TypeVar("T")
 
@@ -113,3 +114,15 @@ def personal_fields(model: type[BaseModel]) -> frozenset[str]:
         name for name, field in model.model_fields.items() if PERSONAL in field.metadata or _marked(field.annotation)
     )
     return frozenset(marked) | (frozenset(table) & frozenset(model.model_fields))
+
+
+def place(call: Callable[..., Any]) -> str:
+    """Return `file:line name` of a function or a class, for errors."""
+    if isinstance(call, type):
+        file = getattr(sys.modules.get(call.__module__), "__file__", None) or call.__module__
+        # Python keeps a class's line from 3.13 on.
+        line = vars(call).get("__firstlineno__")
+        return f"{file}{f':{line}' if line else ''} {call.__qualname__}"
+    code = getattr(call, "__code__", None)
+    at = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
+    return f"{at}{getattr(call, '__name__', call)}"

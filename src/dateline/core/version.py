@@ -11,7 +11,8 @@ from typing import Any
 from dateline.core.cascade import Cascade
 from dateline.core.effect import Effect
 from dateline.core.event import Event
-from dateline.core.layer import Function, Retirement, function_of, place, role_of
+from dateline.core.layer import Function, Retirement, function_of, role_of
+from dateline.core.model import place
 from dateline.core.snapshot import Record
 from dateline.errors import (
     BadVersion,

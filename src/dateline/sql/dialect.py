@@ -21,9 +21,8 @@ from sqlalchemy.engine.default import DefaultDialect
 from dateline.core.canon import canonical, digest, plain
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
-from dateline.core.layer import place
 from dateline.core.meta import Meta
-from dateline.core.model import personal_fields
+from dateline.core.model import personal_fields, place
 from dateline.core.outcome import Values
 from dateline.core.query import Rows
 from dateline.core.request import Claim
