@@ -89,6 +89,8 @@ class Path:
     ) -> None:
         self.versions = load(versions)
         self.settings = settings
+        if clock is not None and not callable(clock):
+            raise TypeError(f"clock= is a function that gives the present, not {type(clock).__name__}")
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
 
@@ -103,8 +105,14 @@ class Path:
             Malformed: When it is no event of that kind and version; naming each fault by path, without the values.
             UnknownVersion: When there is no such version.
         """
-        chosen = self.versions.choose(version, self.clock())
+        chosen = self.versions.choose(version, self._now())
         return parse(self.versions.cascade(kind, chosen.date).event, body, self.settings.largest)
+
+    def _now(self) -> datetime:
+        moment = self.clock()
+        if moment.tzinfo is None:
+            raise TypeError(f"clock= gave {moment!r}, which is naive; an instant has a time zone: datetime.now(UTC)")
+        return moment
 
     def request(self, event: Event, ending: Ending, given: Given, *, joined: bool = False) -> Request:
         """Return the request with what clock and chance contribute.
@@ -114,7 +122,7 @@ class Path:
             Malformed: For an argument of another type.
         """
         _checked(event, "dispatch" if ending is Ending.COMMIT else "preview", given)
-        moment = self.clock()
+        moment = self._now()
         expects = given.get("expects")
         at = _utc(given.get("at"))
         spare = new_id(moment)

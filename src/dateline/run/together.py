@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, Unpack
 
 from sqlalchemy import Engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.util import await_only
 
 from dateline.core.event import Event
 from dateline.core.outcome import Committed, Preview
 from dateline.core.request import Apart, Draft, Flow
-from dateline.errors import Refused
+from dateline.errors import DatelineError, Refused
 from dateline.run.clock import Budget
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.path import Given, Path
@@ -23,6 +23,19 @@ from dateline.sql.together import closing, opening, refused_inside
 __all__ = ["AsyncTogether", "Together", "async_together", "together"]
 
 R = TypeVar("R")
+
+
+def _open(ended: bool) -> None:
+    if ended:
+        # It would take a connection of its own, and with it no part in any transaction.
+        raise DatelineError(
+            "the block of together() has ended, and its transaction with it; dispatch inside of the block"
+        )
+
+
+def _joinable(session: Any, *kinds: type) -> None:
+    if session is not None and not isinstance(session, kinds):
+        raise TypeError(f"together() joins a {kinds[0].__name__} of SQLAlchemy's, not {type(session).__name__}")
 
 
 class Together:
@@ -37,6 +50,7 @@ class Together:
         self._connection = connection
         self._alone = alone
         self._refused: list[Draft] = []
+        self.ended = False
 
     def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Runner.dispatch`, within the transaction.
@@ -50,6 +64,7 @@ class Together:
         return self._driven(self._path.previewing(event, given, rehearse=rehearse, joined=True))
 
     def _driven(self, flow: Flow[R]) -> R:
+        _open(self.ended)
         return drive(flow, self._connection, Budget(self._path.settings.budget), self._apart)
 
     def _apart(self, apart: Apart) -> None:
@@ -72,6 +87,7 @@ def together(
 ) -> Iterator[Together]:
     """Open a transaction, or join the session's; commit or roll back what was opened here."""
     own = session is None
+    _joinable(session, Session, scoped_session)
     driver = None if session is None else session.connection().connection.driver_connection
     connection = Connection(engine, driver)
     made = Together(path, connection, alone)
@@ -93,6 +109,7 @@ def together(
                 made.recorded_again()
             raise
     finally:
+        made.ended = True
         connection.close()
 
 
@@ -108,6 +125,7 @@ class AsyncTogether:
         self._connection = connection
         self._alone = alone
         self._refused: list[Draft] = []
+        self.ended = False
 
     async def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Together.dispatch`."""
@@ -118,6 +136,7 @@ class AsyncTogether:
         return await self._driven(self._path.previewing(event, given, rehearse=rehearse, joined=True))
 
     async def _driven(self, flow: Flow[R]) -> R:
+        _open(self.ended)
         return await async_drive(flow, self._connection, Budget(self._path.settings.budget), self._apart)
 
     async def _apart(self, apart: Apart) -> None:
@@ -140,6 +159,7 @@ async def async_together(
 ) -> AsyncIterator[AsyncTogether]:
     """As `together`."""
     own = session is None
+    _joinable(session, AsyncSession, async_scoped_session)
     held = None if session is None else await (await session.connection()).get_raw_connection()
     driver = held and held.driver_connection
     connection = AsyncConnection(engine, driver)
@@ -163,4 +183,5 @@ async def async_together(
                 await made.recorded_again()
             raise
     finally:
+        made.ended = True
         await connection.close()
