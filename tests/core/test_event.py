@@ -229,3 +229,21 @@ def test_what_is_not_known_is_not_recorded() -> None:
     meta = Lend(book="moby").stamped(at=NOON, actor="ann", id=UUID(int=7)).meta
 
     assert meta.facts() == {"id": UUID(int=7), "at": NOON, "actor": {"id": "ann", "kind": "person"}}
+
+
+@pytest.mark.parametrize("kind", ["", 7, ("pay",)], ids=str)
+def test_a_kind_is_a_text_that_is_not_empty(kind: Any) -> None:
+    with pytest.raises(Unloadable, match=r'Odd: kind is a text that is not empty, such as kind="pay"'):
+
+        class Odd(Event, kind=kind):
+            pass
+
+
+def test_a_field_is_of_a_type_that_has_a_form_on_the_record() -> None:
+    class Plain:
+        pass
+
+    namespace = {"__module__": __name__, "__annotations__": {"book": Plain}}
+
+    with pytest.raises(Unloadable, match=r"Odd: a field is of type <class '.*Plain'>, which has no form on the record"):
+        cast(Any, type(Event))("Odd", (Event,), namespace)

@@ -178,3 +178,17 @@ def test_a_personal_value_is_not_kept_a_second_time_whichever_class_it_is_taken_
     [one] = asking(path).fields
 
     assert question(one).asked(Find(who=Named(name="Ann Lee")))["given"] == kept
+
+
+def test_what_cannot_be_put_into_sql_is_told_with_its_place() -> None:
+    class Look(Snapshot):
+        books: tuple[Stock, ...] = rows(order_by="nothing")
+
+    def find(event: Find, look: Any) -> Iterator[Any]:
+        yield from ()
+
+    find.__annotations__ = {"event": Find, "look": Look, "return": Yields[Remind]}
+    cascade = Versions.of({"2024-01-01": [Find, handler(find)]}).cascade("find", date(2024, 1, 1))
+
+    with pytest.raises(NotQueried, match=r"test_askable\.py.* .*Look, field books: Can't resolve .*'nothing'"):
+        askable(cascade)

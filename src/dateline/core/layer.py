@@ -69,6 +69,12 @@ def handler(function: Any = None, /, *, supersedes: Callable[..., Any] | None = 
 
 
 def _mark(role: str, function: Any, supersedes: Callable[..., Any] | None) -> Any:
+    if supersedes is None and role_of(function) is not None:
+        name = function.__name__
+        raise BadSignature(
+            f"{place(function)}: has a decorator already; to take its place, write @{role}(supersedes={name})"
+        )
+
     def mark(function: F) -> F:
         setattr(function, _MARK, Role(role, supersedes))
         return function
@@ -228,7 +234,14 @@ def _yields(where: str, role: Role, annotation: Any) -> frozenset[Any]:
 def _announced(where: str, part: Any) -> Any:
     origin = get_origin(part)
     if isinstance(origin, type) and issubclass(origin, Operation):
-        return origin, get_args(part)[0]
+        table = get_args(part)[0]
+        if not hasattr(table, "__mapper__"):
+            named = getattr(getattr(table, "__table__", None), "__name__", "Account")
+            raise BadSignature(
+                f"{where}: announces {origin.__name__}[{getattr(table, '__name__', table)}]; "
+                f"it is of a mapped class, a SQLAlchemy model: write {origin.__name__}[{named}]"
+            )
+        return origin, table
     if isinstance(part, type) and issubclass(part, Operation):
         raise BadSignature(f"{where}: {part.__name__} does not say of which table; write {part.__name__}[Account]")
     if isinstance(part, type) and (part in (Reject, Concerns) or (issubclass(part, Effect) and part is not Effect)):

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Self, TypeAlias, TypeVar, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
+from pydantic.errors import PydanticSchemaGenerationError
 
 from dateline.core.query import Query, rows, value
-from dateline.errors import Malformed, NotQueried
+from dateline.errors import Malformed, NotQueried, Unloadable
 
 __all__ = ["Model", "Personal", "faults", "personal_fields", "place"]
 
@@ -49,7 +50,15 @@ class ModelMeta(ModelMetaclass):
             warnings.filterwarnings(
                 "ignore", message="Field name .* shadows an attribute in parent", category=UserWarning
             )
-            made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
+            try:
+                made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
+            except PydanticSchemaGenerationError as error:
+                # Its first sentence names the type; the rest is advice on how to keep what has no form on the record.
+                told = str(error).partition(". ")[0].partition("schema for ")[2]
+                raise Unloadable(
+                    f"{namespace['__module__']}.{name}: a field is of type {told}, which has no form on the record; "
+                    "take plain values or a pydantic model, and for rows a Record[Table]"
+                ) from error
         for field in queries:
             if field not in made.model_fields:  # type: ignore[attr-defined]  # every class made here is a pydantic model
                 raise NotQueried(

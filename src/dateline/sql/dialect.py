@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, literal, select
 from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import SQLAlchemyError
 
 from dateline.core.canon import canonical, digest, plain
 from dateline.core.cascade import Cascade
@@ -175,11 +176,21 @@ def select_of(one: Field, image: Any) -> Select[Any]:
         inner = query.statement.limit(2).subquery("v")
         return select(image(next(iter(inner.c))).label("value"))
     assert one.record is not None
+    for criterion in query.criteria:
+        if isinstance(criterion, bool) or not isinstance(_clause(criterion), ColumnElement):
+            raise NotQueried(
+                f"{where}: rows(…) takes conditions on columns, such as Account.id == given('account'), not {type(criterion).__name__}"
+            )
     mapper = one.record.__table__.__mapper__
     columns = [image(mapper.columns[name]).label(name) for name in one.record.model_fields]
     ordering = query.order_by or tuple(mapper.local_table.primary_key.columns)
     made = select(*columns).select_from(mapper.local_table).where(*query.criteria).order_by(*ordering)
     return made.limit(one.limit) if one.limit is not None else made
+
+
+def _clause(criterion: Any) -> Any:
+    """Return what a criterion stands for in SQL."""
+    return criterion.__clause_element__() if hasattr(criterion, "__clause_element__") else criterion
 
 
 _NEUTRAL = DefaultDialect(paramstyle="qmark")
@@ -245,7 +256,11 @@ def askable(cascade: Cascade) -> None:
         NotQueried: Naming file, snapshot, field, path and mend.
     """
     for one in cascade.fields:
-        for path, _ in question(one).normal.given:
+        try:
+            asked = question(one)
+        except SQLAlchemyError as error:
+            raise NotQueried(f"{place(one.snapshot)}, field {one.name}: {str(error).splitlines()[0]}") from error
+        for path, _ in asked.normal.given:
             names, _, plus = path.partition(" ")
             told = f"{place(one.snapshot)}, field {one.name}, read for {cascade.event.__qualname__}: given({names!r})"
             for model, name in _steps(cascade.event, path):

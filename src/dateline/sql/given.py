@@ -37,6 +37,8 @@ def given(path: str, *, plus: timedelta | None = None) -> Any:
         path: A field of the event, `given("patient_id")`, or of its meta, `given("meta.at")`; dots go deeper.
         plus: A duration to add to an instant or a date: `given("meta.at", plus=timedelta(days=-7))`.
     """
+    if not (isinstance(path, str) and path):
+        raise TypeError('given() takes the path of a field of the event, a text such as given("account")')
     return Given(path, plus)
 
 
