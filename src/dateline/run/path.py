@@ -40,7 +40,7 @@ class Given(TypedDict, total=False):
         reason: Why.
         cause: The event that brings this one about.
         tenant: Whose data; leads every key and every query.
-        key: The request's key: the same key with the same request gets the same answer, and happens once.
+        key: The request's key: the same key with the same request gets the same answer, and happens once, whoever sends it.
         at: When it happened, where that is not now; needs the right "backdate" and a reason.
         version: A date, its ISO text, or "as-of-occurred"; without it, the newest in force.
         expects: What the caller saw: a preview, or fingerprints by row and field.
