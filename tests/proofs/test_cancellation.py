@@ -239,6 +239,8 @@ def test_a_time_limit_around_many_dispatches_leaves_nothing_half_done(
     asyncio.run(attack())
 
 
+# What is half closed is left to the garbage collector, which Python 3.13 and later remark on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("bank", ["sqlite"], indirect=True)
 def test_control_a_closing_that_a_second_cancel_can_enter_waits_for_ever(bank: Bank) -> None:
     class Disturbed(AsyncConnection):
@@ -274,7 +276,10 @@ def test_control_a_closing_that_a_second_cancel_can_enter_waits_for_ever(bank: B
             await runner.close()
             return len(waiting)
 
-    assert asyncio.run(attack()) == 1
+    waited = asyncio.run(attack())
+    gc.collect()
+
+    assert waited == 1
 
 
 @on_newest
