@@ -26,6 +26,7 @@
     │   └── Lost               the connection went away in the middle
     ├── Unable                 the database cannot do this now: full, read-only, no right
     ├── NotMigrated            the trail's tables are missing or old
+    ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
     └── TrailFault             the trail disagrees with itself
 
@@ -54,6 +55,7 @@ __all__ = [
     "KeyReused",
     "Lost",
     "Malformed",
+    "MissingTable",
     "NameTaken",
     "NoMeta",
     "NotAdditive",
@@ -368,6 +370,10 @@ class NotCanonical(DatelineError):
 
 class NotMigrated(DatelineError):
     """The trail's tables are missing or old: run `dateline migrate`, or `runner.migrate()`."""
+
+
+class MissingTable(DatelineError):
+    """A table or a column that the application's models name is not in the database: making it is the application's business."""
 
 
 class Unreachable(DatelineError):

@@ -258,6 +258,7 @@ def test_a_field_that_is_none_matches_nothing(shop: Shop) -> None:
 
     assert seen(shop, tuple[Visited, ...], rows(Visit.at == given("at"))) == ()
     assert seen(shop, tuple[Visited, ...], rows(Visit.at > given("at", plus=timedelta(days=1)))) == ()
+    assert seen(shop, tuple[Stock, ...], rows(Product.id == given("meta.reason.text"))) == ()
 
 
 @pytest.mark.parametrize(
@@ -334,7 +335,7 @@ def test_a_subquery_reaches_what_depends_on_other_rows(shop: Shop) -> None:
     assert stocks(seen(shop, tuple[Stock, ...], rows(Product.id.in_(bought)), List(id="ann"))) == ["tea"]
 
 
-@pytest.mark.parametrize("path", ["nowhere", "meta.nowhere", "meta.actor.nowhere"])
+@pytest.mark.parametrize("path", ["nowhere", "meta.nowhere", "meta.actor.nowhere", "id.nowhere"])
 def test_a_field_that_the_event_does_not_have_is_told_as_a_fault_of_the_snapshot(shop: Shop, path: str) -> None:
     with pytest.raises(Unloadable, match=path.rpartition(".")[2]):
         seen(shop, Stock | None, rows(Product.id == given(path)))

@@ -256,6 +256,9 @@ def test_a_constraint_is_told_with_its_name_and_step(shop: Shop, row: Place, nam
     names = {"place": "shelf_place_key", "id": "shelf_pkey"}
     assert refused.constraint == names[named] if shop.postgres else f"shelf.{named}" in refused.constraint
     assert refused.step == f"put_up/Insert:shelf[{row.id}]"
+    assert refused.detail.startswith("put_up/Insert:shelf: ")
+    assert refused.constraint in refused.detail
+    assert shop.entry().refusal == refused
     # Once may be another writer's doing; twice on the same snapshot is the decision's.
     assert placing.tries == 2
 
@@ -294,6 +297,9 @@ def test_a_message_tells_the_constraint_and_no_value(shop: Shop) -> None:
     refused = shop.under(Placing().versions).refused(ConstraintRefused, Place(id="secret", place=2))
 
     assert "secret" not in cast(str, refused.detail)
+    if shop.postgres:
+        told = 'put_up/Insert:shelf: duplicate key value violates unique constraint "shelf_pkey"'
+        assert str(refused) == refused.problem()["detail"] == told
 
 
 class Vanish(Event, kind="vanish"):
@@ -308,7 +314,10 @@ def test_a_change_that_meets_no_row_is_refused_and_names_its_step(shop: Shop) ->
     refused = shop.under(Versions.of({"2024-01-01": [Vanish, believe]})).refused(ConstraintRefused, Vanish(id="none"))
 
     assert (refused.constraint, refused.step) == ("row-count", "believe/Update:product[none]")
-    assert "met 0 rows of product" in refused.detail
+    assert refused.detail == (
+        "believe/Update:product: the update met 0 rows of product, not one: "
+        "there is no such row, or a trigger swallowed it (row-count)"
+    )
 
 
 def test_a_trigger_that_swallows_a_change_is_found_out(own_shop: Shop) -> None:

@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
-from dateline import Conflict, Preview, Rejected, Settings
+from dateline import Conflict, DatelineError, Preview, Rejected, Runner, Settings
 from dateline.errors import ConstraintRefused, NotFound, NotSerializable
 from tests.contract.conftest import Shop
 from tests.contract.shop import Customer, Enrol, Idea, Product, Sell
@@ -279,3 +282,34 @@ def test_a_runner_goes_on_after_a_block(shop: Shop) -> None:
             raise ZeroDivisionError
 
     assert shop.dispatch(Idea(text="y")).event == Idea(text="y")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_block_that_has_ended_takes_no_event(shop: Shop, joined: bool) -> None:
+    if joined:
+        with shop.session() as session, shop.together(session) as tx:
+            tx.dispatch(Idea(text="in"), actor="till")
+            session.commit()
+    else:
+        with shop.together() as tx:
+            tx.dispatch(Idea(text="in"), actor="till")
+
+    for call in (tx.dispatch, tx.preview):
+        with pytest.raises(DatelineError, match=r"the block of together\(\) has ended.*; dispatch inside of the block"):
+            call(Idea(text="out"), actor="till")
+
+    assert [entry.input["text"] for entry in shop.trail()] == ["in"]
+
+
+def test_only_a_session_of_the_runners_colour_can_be_joined(shop: Shop) -> None:
+    runner: Any = shop.colour.runner
+    other: Any = AsyncSession() if isinstance(runner, Runner) else Session()
+    mine = "Session" if isinstance(runner, Runner) else "AsyncSession"
+
+    for wrong in (other, shop.engine, shop.url):
+        manager = runner.together(wrong)
+        enter = manager.__enter__ if isinstance(runner, Runner) else manager.__aenter__
+        with pytest.raises(
+            TypeError, match=rf"together\(\) joins a {mine} of SQLAlchemy's, not {type(wrong).__name__}"
+        ):
+            shop.colour.wait(enter())

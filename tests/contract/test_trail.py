@@ -134,20 +134,56 @@ def test_a_cursor_beyond_the_end_gives_an_empty_page(shop: Shop) -> None:
     assert len(shop.trail(after=0, newest_first=True)) == 0
 
 
-UNASKABLE: list[dict[str, Any]] = [
-    {"limit": 0},
-    {"limit": -1},
-    {"limit": 10**9},
-    {"row": "tea"},
-    {"since": NOON.replace(tzinfo=None)},
-    {"until": NOON.replace(tzinfo=None)},
+UNASKABLE: list[tuple[dict[str, Any], str]] = [
+    ({"limit": 0}, "limit=0: a page holds 1 to 10000 entries"),
+    ({"limit": -1}, "limit=-1"),
+    ({"limit": 10**9}, "limit=1000000000"),
+    ({"limit": True}, "limit= is a number; not bool"),
+    ({"limit": "7"}, "limit= is a number; not str"),
+    ({"row": "tea"}, "row= is a key within a table; pass table= too"),
+    ({"table": "product", "row": 7}, "row= is a row's key as text, such as 'ann' or '7'; not int"),
+    ({"since": NOON.replace(tzinfo=None)}, r"since=.* is naive; an instant has a time zone"),
+    ({"until": NOON.replace(tzinfo=None)}, r"until=.* is naive; an instant has a time zone"),
+    ({"since": "2024-07-01"}, "since= is an instant with a time zone, or a date; not str"),
+    ({"until": 20240701}, "until= is an instant with a time zone, or a date; not int"),
+    ({"version": "v2024_01_01"}, "version='v2024_01_01' is no date; write one such as 2018-08-01"),
+    ({"version": 20240101}, "version= is a date such as 2018-08-01; not int"),
+    ({"version": NOON}, "version= is a calendar date, not an instant"),
+    ({"outcome": "refused"}, "outcome='refused' is none; there are committed, rejected, not-found, "),
+    ({"actor": Actor("till")}, "actor= is an actor's id, a text; not Actor"),
+    ({"kind": Idea}, "kind= is a kind of event, a text; not ModelMeta"),
+    ({"cause": "0190"}, "cause= is an event's id, a UUID; not str"),
+    ({"tenant": None}, "tenant= is a text; not NoneType"),
+    ({"after": "1"}, "after= is the number in `next` of the page before; not str"),
+    ({"newest_first": "yes"}, "newest_first= is True or False; not str"),
 ]
 
 
 def test_what_cannot_be_asked_is_told(shop: Shop) -> None:
-    for asked in UNASKABLE:
-        with pytest.raises(Malformed):
+    for asked, told in UNASKABLE:
+        with pytest.raises(Malformed, match=told):
             shop.trail(**asked)
+
+
+def test_a_filter_that_there_is_not_is_refused_and_not_left_unread(shop: Shop) -> None:
+    ask: Any = shop.trail
+
+    with pytest.raises(TypeError, match=r"trail\(\) takes no subjekt=; did you mean subject=\?"):
+        ask(subjekt="product:tea")
+    with pytest.raises(TypeError, match=r"trail\(\) takes no who=; it takes tenant, subject, table"):
+        ask(who="ann")
+
+
+def test_a_date_is_its_midnight_in_utc_and_a_version_may_be_a_text(shop: Shop) -> None:
+    days = [NOON.replace(hour=0), NOON, NOON.replace(hour=0) + timedelta(days=1)]
+    for shop.now in days:
+        shop.dispatch(Idea(text="x"))
+    today = date(2024, 7, 1)
+
+    assert [entry.occurred_at for entry in shop.trail(since=today, until=today + timedelta(days=1))] == days[:2]
+    assert [entry.occurred_at for entry in shop.trail(since=today + timedelta(days=1))] == days[2:]
+    assert len(shop.trail(version="2024-06-01")) == len(shop.trail(version=date(2024, 6, 1))) == 3
+    assert len(shop.trail(version="2024-01-01")) == 0
 
 
 def test_a_page_is_a_sequence_of_entries(shop: Shop) -> None:

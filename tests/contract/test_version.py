@@ -169,3 +169,14 @@ def test_rights_are_checked_and_not_recorded(shop: Shop) -> None:
     [[body]] = shop.execute("SELECT body FROM dateline_event")
     assert "right" not in body
     assert shop.entry().actor.rights == frozenset()
+
+
+def test_a_clock_is_a_function_that_gives_an_instant(sqlite_url: str) -> None:
+    fixed: Any = NOON
+
+    with pytest.raises(TypeError, match="clock= is a function that gives the present, not datetime"):
+        Runner(sqlite_url, versions=VERSIONS, clock=fixed)
+    with Runner(sqlite_url, versions=VERSIONS, clock=lambda: NOON.replace(tzinfo=None)) as runner:
+        for call in (lambda: runner.dispatch(Idea(text="x"), actor="ann"), lambda: runner.event("sell", "{}")):
+            with pytest.raises(TypeError, match=r"clock= gave .*, which is naive; an instant has a time zone"):
+                call()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -25,13 +25,14 @@ from dateline.errors import (
     NoMeta,
     NotInForce,
     SameLayer,
+    Unassigned,
     UndeclaredStep,
     Unloadable,
     WrongKind,
     WrongRole,
     WrongValue,
 )
-from tests.core.library import STOCK, WANTED, Asking, Book, Lend, Loan, Remind, Wanted
+from tests.core.library import STOCK, WANTED, Asking, Book, Lend, Loan, Print, Remind, Wanted
 
 EVENT = Lend(book="moby")
 BOTH = (EVENT, Lend(book="emma"))
@@ -591,3 +592,47 @@ def test_the_digest_tells_who_decides_and_by_which_code() -> None:
         digest({DAYS[0]: [first]}, **{f"{__name__}.first": "another code"}),
     ]
     assert len({base, *different}) == 7
+
+
+def alone(function: Any) -> Any:
+    cascade = Versions.of({"2024-01-01": [Lend, handler(function)]}).cascade("lend", date(2024, 1, 1))
+    return cascade.decide(Lend(book="moby"), {})
+
+
+def test_a_step_that_is_returned_is_told_to_be_yielded() -> None:
+    def operation(event: Lend) -> Yields[Insert[Loan]]:
+        return cast(Yields[Insert[Loan]], Insert(Loan, book="moby", reader="ann"))
+
+    def effect(event: Lend) -> Yields[Remind]:
+        return cast(Yields[Remind], Remind(reader=1))
+
+    for function in (operation, effect):
+        with pytest.raises(UndeclaredStep, match=rf"{function.__name__} \(2024-01-01\) returns a step; yield it"):
+            alone(function)
+
+
+def test_what_a_handler_could_not_make_is_named_by_its_field_and_without_the_value() -> None:
+    def remind(event: Lend) -> Yields[Remind]:
+        yield Remind(reader=cast(Any, "Ann Lee"))
+
+    with pytest.raises(HandlerFailed, match=r"remind \(2024-01-01\) made no valid Remind: see reader$") as failed:
+        alone(remind)
+
+    assert "Ann" not in str(failed.value)
+
+
+def test_a_value_is_not_waited_for_whose_row_nobody_inserts() -> None:
+    def forgetful(event: Lend) -> Yields[Print]:
+        loan = Insert(Loan, book="moby", reader="ann")
+        yield Print(loan=loan[Loan.number])
+
+    def careful(event: Lend) -> Yields[Print | Insert[Loan]]:
+        loan = Insert(Loan, book="moby", reader="ann")
+        yield Print(loan=loan[Loan.number])
+        yield loan.keyed("one")
+
+    with pytest.raises(
+        Unassigned, match=r"forgetful \(2024-01-01\) waits for <loan\.number.*>, whose Insert nobody yields"
+    ):
+        alone(forgetful)
+    assert len(alone(careful).planned) == 2

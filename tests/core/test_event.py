@@ -199,7 +199,9 @@ def test_an_actor_is_its_id_for_short_and_its_rights_are_not_its_identity() -> N
     assert Actor("ann", role="clerk") != Actor("ann")
 
 
-ACTORS = st.builds(Actor, st.text(), st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
+ACTORS = st.builds(
+    Actor, st.text(min_size=1), st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text()
+)
 REASONS = st.builds(Reason, st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
 ORIGINS = st.builds(Origin, st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
 
@@ -227,3 +229,21 @@ def test_what_is_not_known_is_not_recorded() -> None:
     meta = Lend(book="moby").stamped(at=NOON, actor="ann", id=UUID(int=7)).meta
 
     assert meta.facts() == {"id": UUID(int=7), "at": NOON, "actor": {"id": "ann", "kind": "person"}}
+
+
+@pytest.mark.parametrize("kind", ["", 7, ("pay",)], ids=str)
+def test_a_kind_is_a_text_that_is_not_empty(kind: Any) -> None:
+    with pytest.raises(Unloadable, match=r'Odd: kind is a text that is not empty, such as kind="pay"'):
+
+        class Odd(Event, kind=kind):
+            pass
+
+
+def test_a_field_is_of_a_type_that_has_a_form_on_the_record() -> None:
+    class Plain:
+        pass
+
+    namespace = {"__module__": __name__, "__annotations__": {"book": Plain}}
+
+    with pytest.raises(Unloadable, match=r"Odd: a field is of type <class '.*Plain'>, which has no form on the record"):
+        cast(Any, type(Event))("Odd", (Event,), namespace)

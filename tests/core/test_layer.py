@@ -13,7 +13,7 @@ from dateline.core.layer import Function, Role, function_of, role_of
 from dateline.core.operation import Operation
 from dateline.core.step import Step
 from dateline.errors import BadSignature, NotQueried
-from tests.core.library import STOCK, Asking, Book, Lend, Loan, Remind, Wanted
+from tests.core.library import STOCK, Asking, Book, Lend, Loan, Remind, Stock, Wanted
 
 if TYPE_CHECKING:
     from tests.core.library import Nowhere  # type: ignore[attr-defined]  # a name that only type checkers would see
@@ -174,3 +174,17 @@ def test_a_table_is_part_of_what_is_announced() -> None:
     assert not found.declares(Insert(Loan, book="moby", reader="7"))
     assert not found.declares(Delete(STOCK))
     assert not found.declares(Remind(reader=7))
+
+
+def test_a_function_is_not_decorated_again_instead_of_superseded() -> None:
+    @handler
+    def lend(event: Lend) -> Yields[Remind]:
+        yield Remind(reader=1)
+
+    with pytest.raises(BadSignature, match=r"lend: has a decorator already; .* write @handler\(supersedes=lend\)"):
+        handler(lend)
+
+
+def test_operations_are_of_tables_and_not_of_records() -> None:
+    with pytest.raises(BadSignature, match=r"announces Update\[Stock\]; .* write Update\[Book\]"):
+        function_of(bad(Yields[Update[Stock]], event=Lend), Role("handler"), DAY)

@@ -280,3 +280,40 @@ def test_columns_may_have_the_names_that_steps_use() -> None:
 
     assert (step.values, step.row_key) == ({"keyed": "k", "values": 2}, "p")
     assert Insert(Odd, part="p", keyed="k", values=2).values == {"part": "p", "keyed": "k", "values": 2}
+
+
+# As somebody calls them who has no type checker.
+insert: Any = Insert
+update: Any = Update
+delete: Any = Delete
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "told"),
+    [
+        (
+            lambda: update(None, copies=1),
+            WrongValue,
+            r"Update\(None\): there is no such row; .* X \| None, ask for None",
+        ),
+        (lambda: delete(None), WrongValue, r"Delete\(None\): there is no such row"),
+        (
+            lambda: update(Book, copies=1),
+            WrongValue,
+            "Update takes a record that a snapshot has seen, .*the class Book",
+        ),
+        (lambda: update(Stock, copies=1), WrongValue, "not the class Stock"),
+        (lambda: delete(Book(id="moby", copies=1)), WrongValue, "Delete takes a record .*, not a value of Book"),
+        (lambda: insert(Book(id="moby", copies=1)), WrongColumn, "Insert takes a mapped class .*, not a value of Book"),
+        (lambda: insert("book", id="moby"), WrongColumn, "not a value of str"),
+        (lambda: insert(Sample, 1, "x"), WrongColumn, r"Insert\(Sample, …\): name the columns, as in id=…"),
+        (
+            lambda: insert(Loan, book="moby", reader="ann")["number"],
+            WrongColumn,
+            r"as in made\[Invoice\.number\], not a",
+        ),
+    ],
+)
+def test_what_is_no_row_or_no_table_is_told_with_the_mend(make: Any, error: Any, told: str) -> None:
+    with pytest.raises(error, match=told):
+        make()

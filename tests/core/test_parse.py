@@ -251,3 +251,10 @@ def test_a_snapshot_that_nobody_asks_for_does_no_harm() -> None:
     assert decide(Lend(book="moby"), WANTED, asking, version="2024-01-01", versions=VERSIONS) == decide(
         Lend(book="moby"), WANTED, version="2024-01-01", versions=VERSIONS
     )
+
+
+def test_a_decision_is_taken_under_versions_that_are_loaded() -> None:
+    name: Any = "library.versions"
+
+    with pytest.raises(TypeError, match=r'decide\(\) takes versions=load\("shop\.versions"\), not str'):
+        decide(Lend(book="moby"), version="2024-01-01", versions=name)

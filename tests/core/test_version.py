@@ -14,7 +14,15 @@ from pydantic import Field
 
 from dateline import Event, Record, Versions, Yields, handler
 from dateline.core.version import Layer, Version
-from dateline.errors import BadVersion, NotAdditive, ShapeNewerThanVersion, UnknownKind, UnknownVersion
+from dateline.errors import (
+    BadSignature,
+    BadVersion,
+    Malformed,
+    NotAdditive,
+    ShapeNewerThanVersion,
+    UnknownKind,
+    UnknownVersion,
+)
 from dateline.run.clock import now
 from tests.core import library
 from tests.core.library import Book, Lend, Remind
@@ -237,6 +245,23 @@ def test_a_shape_that_the_version_does_not_know_is_refused() -> None:
     assert made.for_event(Lend(book="moby"), JANUARY).event is Lend
 
 
+def test_what_is_advised_for_a_newer_shape_can_be_done() -> None:
+    made = Versions.of({JANUARY: [Lend, lend], JUNE: [LendTo, lend_long, Return, give_back]})
+
+    with pytest.raises(ShapeNewerThanVersion, match=r"runner\.event\('lend', …, version='2024-01-01'\)"):
+        made.for_event(LendTo(book="moby"), JANUARY)
+    assert made.cascade("lend", made.asked("2024-01-01").date).event is Lend
+
+    # Of a kind that the version does not know, no older shape can be made.
+    with pytest.raises(ShapeNewerThanVersion) as refused:
+        made.for_event(Return(book="moby"), JANUARY)
+    assert str(refused.value) == (
+        "Return is of a kind that begins with version 2024-06-01, and 2024-01-01 does not know 'return' yet; "
+        "decide it under version='2024-06-01' or a later one"
+    )
+    assert made.for_event(Return(book="moby"), made.asked("2024-06-01").date).event is Return
+
+
 def narrowed() -> type[Event]:
     class Narrowed(Lend):
         reader: bool = True
@@ -303,3 +328,25 @@ def test_a_layer_holds_what_its_module_defines_and_not_what_it_imports() -> None
     names = [name for name, _ in layer.members]
     assert "Lend" in names
     assert not {"Record", "Event", "given", "rows", "Decimal", "String"} & set(names)
+
+
+def test_a_method_is_no_handler_and_is_not_left_out_without_a_word() -> None:
+    class Rules:
+        @handler
+        def remind(self, event: Lend) -> Yields[Remind]:
+            yield Remind(reader=1)
+
+    with pytest.raises(BadSignature, match=r"remind: is a method of .*Rules; a check or a handler is a function"):
+        Versions.of({JANUARY: [Lend, Rules]})
+
+
+def test_an_older_shape_is_refused_where_a_handler_in_force_needs_the_newer() -> None:
+    made = Versions.of({JANUARY: [Lend, lend], JUNE: [LendTo, lend_long]})
+    unneeded = Versions.of({JANUARY: [Lend, lend], JUNE: [LendTo]})
+
+    with pytest.raises(
+        Malformed, match=r"Lend is an older shape than LendTo, for which .*lend_long of 2024-06-01 .* make a LendTo"
+    ):
+        made.for_event(Lend(book="moby"), JUNE)
+    assert made.for_event(Lend(book="moby"), JANUARY).event is Lend
+    assert unneeded.for_event(Lend(book="moby"), JUNE).event is LendTo

@@ -60,8 +60,19 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     ),
     (
         "Steps",
-        "What checks and handlers yield. A yield in a loop needs a part of its own in the step's key: operations have their row's key.",
-        {"Reject": (), "Insert": (), "Update": (), "Delete": (), "Effect": (), "Concerns": (), "Assigned": ()},
+        (
+            "What checks and handlers yield. A yield in a loop needs a part of its own in the step's key: operations have their row's key, "
+            "and `step.keyed(part)` gives one to any step."
+        ),
+        {
+            "Reject": (),
+            "Insert": ("keyed",),
+            "Update": (),
+            "Delete": (),
+            "Effect": ("keyed",),
+            "Concerns": (),
+            "Assigned": (),
+        },
     ),
     (
         "Versions",

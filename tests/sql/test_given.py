@@ -101,3 +101,17 @@ def test_a_given_is_like_no_other_even_of_the_same_path() -> None:
 
     assert json.loads(canonical(asked(query).asked(EVENT)))["given"] == {"book": "moby"}
     assert len(asked(query).normal.sources) == 2
+
+
+@pytest.mark.parametrize("path", ["", 7, Ask], ids=str)
+def test_a_path_is_a_text(path: Any) -> None:
+    with pytest.raises(TypeError, match="takes the path of a field of the event, a text such as"):
+        given(path)
+
+
+@pytest.mark.parametrize(
+    "criterion", [True, False, select(Book), Book, "book", 7], ids=lambda found: type(found).__name__
+)
+def test_rows_are_chosen_by_conditions(criterion: Any) -> None:
+    with pytest.raises(NotQueried, match=r"Look\.found: rows\(…\) takes conditions on columns, such as .*, not"):
+        asked(rows(criterion))

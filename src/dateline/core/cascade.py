@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from pydantic import ValidationError
+
 from dateline.core.canon import canonical, digest
 from dateline.core.event import Event
-from dateline.core.layer import Function, place
-from dateline.core.plan import Plan, Planned, coalesce, key_of, rejection_of, unique
+from dateline.core.layer import Function
+from dateline.core.model import place
+from dateline.core.operation import Insert, Operation, Placeholder
+from dateline.core.plan import Plan, Planned, key_of, rejection_of, unique
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
 from dateline.errors import (
@@ -19,6 +23,7 @@ from dateline.errors import (
     NameTaken,
     NotInForce,
     SameLayer,
+    Unassigned,
     UndeclaredStep,
     WrongRole,
 )
@@ -156,7 +161,10 @@ class Cascade:
         planned: list[Planned] = []
         for slot in self.handlers:
             self._run(slot, event, snapshots, planned, keys)
-        return Plan(tuple(planned), (), coalesce(planned))
+        plan = Plan(tuple(planned))
+        plan.changes()
+        _assignable(planned)
+        return plan
 
     def _run(
         self,
@@ -197,6 +205,8 @@ class Cascade:
     def _steps(function: Function, arguments: list[Any]) -> Iterator[Any]:
         try:
             found = function.call(*arguments)
+            if isinstance(found, Step):
+                raise UndeclaredStep(f"{function.where} ({function.day}) returns a step; yield it")
             if found is None:
                 raise UndeclaredStep(
                     f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`"
@@ -208,6 +218,24 @@ class Cascade:
             raise type(error)(f"{function.where} ({function.day}): {error}") from error
         except RecursionError:
             raise HandlerFailed(f"{function.where} ({function.day}) recurses without end") from None
+        except ValidationError as error:
+            # Where it is, and not what: a validator's own sentence may hold what a person has sent.
+            wrong = ", ".join(dict.fromkeys(str(one["loc"][0]) for one in error.errors() if one["loc"]))
+            raise HandlerFailed(
+                f"{function.where} ({function.day}) made no valid {error.title}: see {wrong or 'its validators'}"
+            ) from error
         except Exception as error:
             # Its text stays in the chained cause: it may hold what a person has sent.
             raise HandlerFailed(f"{function.where} ({function.day}) raised {type(error).__name__}") from error
+
+
+def _assignable(planned: list[Planned]) -> None:
+    """Refuse a plan that waits for the value of a row which it does not insert."""
+    made = {id(one.step.row) for one in planned if isinstance(one.step, Insert)}
+    for one in planned:
+        held = one.step.values if isinstance(one.step, Operation) else vars(one.step)
+        for value in held.values():
+            if isinstance(value, Placeholder) and id(value.row) not in made:
+                raise Unassigned(
+                    f"{one.handler} ({one.date}) waits for {value!r}, whose Insert nobody yields; yield it too"
+                )

@@ -53,7 +53,11 @@ class Effect(Model, Step):
                     raise Unloadable(f"{where}: {template!r} names {name!r}, which is not a field of it")
 
     def keyed(self, part: str) -> Self:
-        """Return the same effect under a part of its own, where a handler yields several of one kind."""
+        """Return the same effect under a part of its own, where a handler yields several of one kind; yield what is returned.
+
+        Args:
+            part: What tells it apart in every replay; never a place in a list.
+        """
         made = self.model_copy()
         # Not a field, so not frozen, and no part of what is recorded; declared as private, it would cost every effect its making.
         object.__setattr__(made, "__pydantic_private__", {**(self.__pydantic_private__ or {}), "_part": part})

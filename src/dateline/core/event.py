@@ -93,7 +93,10 @@ class Event(Model):
         record_refusals: bool | None = None,
         **config: Any,
     ) -> None:
+        where = f"{cls.__module__}.{cls.__qualname__}"
         if kind is not None:
+            if not (isinstance(kind, str) and kind):
+                raise Unloadable(f'{where}: kind is a text that is not empty, such as kind="pay"')
             cls.__kind__ = kind
         if subjects is not None:
             cls.__subjects__ = subjects
@@ -101,7 +104,6 @@ class Event(Model):
             cls.__requires__ = requires
         if record_refusals is not None:
             cls.__record_refusals__ = record_refusals
-        where = f"{cls.__module__}.{cls.__qualname__}"
         if not isinstance(cls.__subjects__, tuple):
             raise Unloadable(f"{where}: subjects is a tuple of templates; write subjects=({cls.__subjects__!r},)")
         for template in cls.__subjects__:

@@ -86,7 +86,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                     raise tries.refusal from None
                 if request.joined or request.ending is Ending.REHEARSE or tries.careful:
                     # The guard had passed in this very transaction: it is the decision that breaks the constraint, no other writer.
-                    tries.refusal = ConstraintRefused(broken.constraint, broken.step, broken.detail)
+                    tries.refusal = _broken(broken)
                     continue
                 tries.careful = True
             except NotStorable as refusal:
@@ -114,6 +114,14 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
         raise
     yield from _left(store, tries)
     return result
+
+
+def _broken(broken: Broken) -> ConstraintRefused:
+    """Return the refusal that names step and constraint, without the row's key: that may be a value of somebody's."""
+    told = broken.detail.removeprefix(f"{broken.step}: ")
+    named = told if broken.constraint in told else f"{told} ({broken.constraint})"
+    step = broken.step.partition("[")[0] if broken.step else "the commit"
+    return ConstraintRefused(broken.constraint, broken.step, f"{step}: {named}")
 
 
 def _left(store: Store, tries: _Tries) -> Flow[None]:

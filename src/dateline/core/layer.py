@@ -12,6 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, ov
 
 from dateline.core.effect import Effect
 from dateline.core.event import Event
+from dateline.core.model import place
 from dateline.core.operation import Operation
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Snapshot, fields_of
@@ -68,6 +69,12 @@ def handler(function: Any = None, /, *, supersedes: Callable[..., Any] | None = 
 
 
 def _mark(role: str, function: Any, supersedes: Callable[..., Any] | None) -> Any:
+    if supersedes is None and role_of(function) is not None:
+        name = function.__name__
+        raise BadSignature(
+            f"{place(function)}: has a decorator already; to take its place, write @{role}(supersedes={name})"
+        )
+
     def mark(function: F) -> F:
         setattr(function, _MARK, Role(role, supersedes))
         return function
@@ -140,13 +147,6 @@ class Function:
         """Tell whether the signature announces what was yielded."""
         kind = type(step)
         return kind in self.yields or (isinstance(step, Operation) and (kind, step.mapped) in self.yields)
-
-
-def place(call: Callable[..., Any]) -> str:
-    """Return `file:line name`, for errors."""
-    code = getattr(call, "__code__", None)
-    at = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
-    return f"{at}{getattr(call, '__name__', call)}"
 
 
 def role_of(found: Any) -> Role | None:
@@ -233,7 +233,14 @@ def _yields(where: str, role: Role, annotation: Any) -> frozenset[Any]:
 def _announced(where: str, part: Any) -> Any:
     origin = get_origin(part)
     if isinstance(origin, type) and issubclass(origin, Operation):
-        return origin, get_args(part)[0]
+        table = get_args(part)[0]
+        if not hasattr(table, "__mapper__"):
+            named = getattr(getattr(table, "__table__", None), "__name__", "Account")
+            raise BadSignature(
+                f"{where}: announces {origin.__name__}[{getattr(table, '__name__', table)}]; "
+                f"it is of a mapped class, a SQLAlchemy model: write {origin.__name__}[{named}]"
+            )
+        return origin, table
     if isinstance(part, type) and issubclass(part, Operation):
         raise BadSignature(f"{where}: {part.__name__} does not say of which table; write {part.__name__}[Account]")
     if isinstance(part, type) and (part in (Reject, Concerns) or (issubclass(part, Effect) and part is not Effect)):

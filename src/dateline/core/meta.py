@@ -33,6 +33,9 @@ class Actor:
         on_behalf_of: Whom the actor stands in for.
         authenticated_by: How it is known who acts, for records that must say so (21 CFR Part 11).
         rights: What the actor may do beyond the ordinary; checked, not recorded.
+
+    Raises:
+        Malformed: Without an id, or with a text for rights.
     """
 
     id: str
@@ -44,9 +47,11 @@ class Actor:
 
     def __post_init__(self) -> None:
         _texts(self, "id", "kind")
+        if not self.id:
+            raise Malformed("an actor has an id, a text that is not empty")
         if not isinstance(self.rights, AbstractSet):
-            # A text would pass for a set: "date" is in "backdate".
-            raise Malformed(f"actor.rights is a set of texts, not {type(self.rights).__name__}")
+            # Of a text, every part would count as a right: "date" is in "backdate".
+            raise Malformed('an actor\'s rights are a set of texts: rights=frozenset({"backdate"})')
 
     @classmethod
     def of(cls, actor: Actor | str) -> Actor:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self, TypeAlias, TypeVar, dataclass_transform, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import ErrorDetails
 
 from dateline.core.query import Query, rows, value
-from dateline.errors import Malformed, NotQueried
+from dateline.errors import Malformed, NotQueried, Unloadable
 
-__all__ = ["Model", "Personal", "faults", "personal_fields"]
+__all__ = ["Model", "Personal", "faults", "personal_fields", "place"]
 
 T = TypeVar("T")
 
@@ -49,7 +51,15 @@ class ModelMeta(ModelMetaclass):
             warnings.filterwarnings(
                 "ignore", message="Field name .* shadows an attribute in parent", category=UserWarning
             )
-            made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
+            try:
+                made: type = super().__new__(mcs, name, bases, namespace, **kwargs)
+            except PydanticSchemaGenerationError as error:
+                # Its first sentence names the type; the rest is advice on how to keep what has no form on the record.
+                told = str(error).partition(". ")[0].partition("schema for ")[2]
+                raise Unloadable(
+                    f"{namespace['__module__']}.{name}: a field is of type {told}, which has no form on the record; "
+                    "take plain values or a pydantic model, and for rows a Record[Table]"
+                ) from error
         for field in queries:
             if field not in made.model_fields:  # type: ignore[attr-defined]  # every class made here is a pydantic model
                 raise NotQueried(
@@ -121,3 +131,15 @@ def personal_fields(model: type[BaseModel]) -> frozenset[str]:
         name for name, field in model.model_fields.items() if PERSONAL in field.metadata or _marked(field.annotation)
     )
     return frozenset(marked) | (frozenset(table) & frozenset(model.model_fields))
+
+
+def place(call: Callable[..., Any]) -> str:
+    """Return `file:line name` of a function or a class, for errors."""
+    if isinstance(call, type):
+        file = getattr(sys.modules.get(call.__module__), "__file__", None) or call.__module__
+        # Python keeps a class's line from 3.13 on.
+        line = vars(call).get("__firstlineno__")
+        return f"{file}{f':{line}' if line else ''} {call.__qualname__}"
+    code = getattr(call, "__code__", None)
+    at = f"{code.co_filename}:{code.co_firstlineno} " if code else ""
+    return f"{at}{getattr(call, '__name__', call)}"

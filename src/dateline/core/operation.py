@@ -133,7 +133,11 @@ class Insert(Operation[T]):
     verb = "insert"
 
     def __init__(self, table: Callable[P, T], /, *args: P.args, **values: P.kwargs) -> None:
-        given: dict[str, Any] = dict(inspect.signature(table).bind_partial(*args).arguments) if args else {}
+        if not isinstance(table, type):
+            raise WrongColumn(
+                f"Insert takes a mapped class and its columns' values, as in Insert(Account, id=…), not {_sort(table)}"
+            )
+        given: dict[str, Any] = _positional(table, args) if args else {}
         given.update(values)
         self.mapped = table
         self.table = seen = table_of(table)
@@ -162,6 +166,10 @@ class Insert(Operation[T]):
         return row_key(value.name if isinstance(value, NewId) else value for value in self.key_values)
 
     def __getitem__(self, column: InstrumentedAttribute[V]) -> Placeholder[V]:
+        if not hasattr(column, "key"):
+            raise WrongColumn(
+                f"a value that the database assigns is asked for by the model's column, as in made[Invoice.number], not {_sort(column)}"
+            )
         self.table.known((column.key,), "placeholder")
         return Placeholder(self, column.key)
 
@@ -175,12 +183,13 @@ class Update(Operation[T]):
 
     Raises:
         WrongColumn: For a column that the table lacks, or one of the key.
-        WrongValue: For a value that its column cannot hold.
+        WrongValue: For a value that its column cannot hold, or what is no record that was seen.
     """
 
     verb = "update"
 
     def __init__(self, record: Record[T], /, **values: Any) -> None:
+        _seen(record, "Update")
         self.mapped = record.__table__
         self.table = seen = table_of(record.__table__)
         where = f"Update({seen.name})"
@@ -203,12 +212,39 @@ class Update(Operation[T]):
 
 
 class Delete(Operation[T]):
-    """The row is no more: `Delete(chart.draft)`."""
+    """The row is no more: `Delete(chart.draft)`.
+
+    Raises:
+        WrongValue: For what is no record that was seen.
+    """
 
     verb = "delete"
 
     def __init__(self, record: Record[T], /) -> None:
+        _seen(record, "Delete")
         self.mapped = record.__table__
         self.table = seen = table_of(record.__table__)
         self.values = {}
         self.key_values = tuple(getattr(record, name) for name in seen.key)
+
+
+def _seen(record: Any, step: str) -> None:
+    if record is None:
+        raise WrongValue(f"{step}(None): there is no such row; where a snapshot says X | None, ask for None first")
+    if not (isinstance(record, Record) and record.__table__ is not None):
+        raise WrongValue(
+            f"{step} takes a record that a snapshot has seen, as in {step}(payer.account), not {_sort(record)}"
+        )
+
+
+def _positional(table: Any, args: tuple[Any, ...]) -> dict[str, Any]:
+    try:
+        return dict(inspect.signature(table).bind_partial(*args).arguments)
+    except TypeError:
+        raise WrongColumn(
+            f"Insert({table.__qualname__}, …): name the columns, as in id=…; only a mapped dataclass has an order"
+        ) from None
+
+
+def _sort(found: Any) -> str:
+    return f"the class {found.__qualname__}" if isinstance(found, type) else f"a value of {type(found).__qualname__}"

@@ -69,7 +69,10 @@ def decide(event: Event, *snapshots: Snapshot, version: date | str, versions: Ve
     Raises:
         UnknownVersion: For a version before the first.
         Malformed: When a snapshot that a handler takes is missing.
+        TypeError: For what are no versions.
     """
+    if not isinstance(versions, Versions):
+        raise TypeError(f'decide() takes versions=load("shop.versions"), not {type(versions).__name__}')
     chosen = versions.asked(version)
     cascade = versions.for_event(event, chosen.date)
     given = {type(snapshot): snapshot for snapshot in snapshots}

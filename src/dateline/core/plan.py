@@ -73,7 +73,7 @@ class Plan:
 
     planned: tuple[Planned, ...] = ()
     rejections: tuple[Rejection, ...] = ()
-    _changes: tuple[Change, ...] | None = field(default=None, compare=False, repr=False)
+    _changes: tuple[Change, ...] | None = field(default=None, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, *steps: Step) -> Plan:
@@ -115,8 +115,16 @@ class Plan:
         return (planned.step for planned in self.planned if isinstance(planned.step, Operation))
 
     def changes(self) -> tuple[Change, ...]:
-        """Return one change a row, in the order of their last steps' first appearance."""
-        return coalesce(self.planned) if self._changes is None else self._changes
+        """Return one change a row, in the order of their last steps' first appearance.
+
+        Raises:
+            ClashingSteps: As `coalesce` does.
+        """
+        if self._changes is None:
+            # Made once and kept: the decision asks for it, and so does the commit.
+            object.__setattr__(self, "_changes", coalesce(self.planned))
+        assert self._changes is not None
+        return self._changes
 
     def effects(self) -> Iterator[tuple[int, Planned, Effect]]:
         """Yield each effect with its ordinal in the plan."""

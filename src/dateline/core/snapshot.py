@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache, cached_property
-from types import UnionType
-from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
+from uuid import UUID
 
 from dateline.core.canon import canonical, digest
 from dateline.core.event import places
-from dateline.core.model import Model, personal_fields
+from dateline.core.model import PERSONAL, Model, personal_fields, place
 from dateline.core.query import Query, Rows, Value
 from dateline.core.table import Table, row_key, table_of
 from dateline.errors import NotQueried, WrongColumn
@@ -54,10 +57,71 @@ class Record(Model, Generic[T]):
         missing = [name for name in table.key if name not in cls.model_fields]
         if missing:
             raise WrongColumn(f"{where}: a record holds its row's whole primary key; add {', '.join(missing)}")
+        _fitting(cls, table)
         cls.__personal_columns__ = {name: True for name, column in table.columns.items() if column.personal}
         for name in places(cls.__subject__ or ""):
             if name not in cls.model_fields:
                 raise WrongColumn(f"{where}: its subject names {name!r}, which is not a field of it")
+
+
+_TEXTS: frozenset[Any] = frozenset({str, bytes, UUID})
+_NUMBERS: frozenset[Any] = frozenset({int, float, bool, Decimal})
+_TIMES: frozenset[Any] = frozenset({datetime, date, time, timedelta})
+_NEVER: Mapping[Any, frozenset[Any]] = {
+    str: _NUMBERS - {Decimal},
+    int: _TEXTS | _TIMES | {bool},
+    float: _TEXTS | _TIMES | {bool},
+    bool: _TEXTS | _TIMES | _NUMBERS - {bool},
+    bytes: _NUMBERS | _TIMES | {UUID},
+    Decimal: frozenset({UUID, int, bool, time, timedelta}),
+    datetime: _NUMBERS | _TIMES - {datetime} | {bytes, UUID},
+    date: _NUMBERS | _TIMES - {date} | {bytes, UUID},
+    time: _NUMBERS | {bytes, UUID, datetime, date},
+    timedelta: _NUMBERS | {UUID, datetime, date, time},
+}
+"""For what a column takes, the types that hold none of its values, however they are read: as Python's or as JSON."""
+
+
+def _fitting(record: type[Record[Any]], table: Table) -> None:
+    """Refuse a field that none of its column's values fits; where a type or a validator of the application's may take them, trust it.
+
+    Raises:
+        WrongColumn: Naming file, record, column and mend.
+    """
+    validators = record.__pydantic_decorators__
+    if validators.model_validators or record.model_config.get("strict") is not True:
+        return
+    handled = {name for one in validators.field_validators.values() for name in one.info.fields}
+    for name, info in record.model_fields.items():
+        takes = table.columns[name].takes
+        if takes is None or handled & {name, "*"} or not all(_plain(found) for found in info.metadata):
+            continue
+        held = set(_leaves(info.annotation)) - {NoneType}
+        if held and held <= _NEVER[takes]:
+            raise WrongColumn(
+                f"{place(record)}.{name} is {' | '.join(sorted(found.__name__ for found in held))}, "
+                f"and the column {table.name}.{name} holds {takes.__name__}; write {name}: {takes.__name__}"
+                f"{' | None' if table.columns[name].nullable else ''}"
+            )
+
+
+def _plain(mark: Any) -> bool:
+    """Tell whether a mark in an annotation restricts values, and changes none."""
+    return mark is PERSONAL or type(mark).__module__.partition(".")[0] == "annotated_types"
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the classes that an annotation allows; None for what is no class, or not known for sure."""
+    if hasattr(annotation, "__supertype__"):
+        yield from _leaves(annotation.__supertype__)
+    elif get_origin(annotation) in (Union, UnionType):
+        for part in get_args(annotation):
+            yield from _leaves(part)
+    elif get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        yield from _leaves(inner) if all(_plain(mark) for mark in marks) else (None,)
+    else:
+        yield annotation if isinstance(annotation, type) else None
 
 
 def _selects_personal(statement: Any) -> bool:

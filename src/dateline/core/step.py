@@ -17,7 +17,11 @@ class Step:
     _part: str | None = None
 
     def keyed(self, part: str) -> Self:
-        """Return the same step under a part of its own, where a handler yields several of one type."""
+        """Return the same step under a part of its own, where a handler yields several of one type; yield what is returned.
+
+        Args:
+            part: What tells it apart in every replay, such as a product's name; never a place in a list.
+        """
         made = copy(self)
         object.__setattr__(made, "_part", part)
         return made

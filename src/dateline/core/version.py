@@ -11,10 +11,13 @@ from typing import Any
 from dateline.core.cascade import Cascade
 from dateline.core.effect import Effect
 from dateline.core.event import Event
-from dateline.core.layer import Function, Retirement, function_of, place, role_of
+from dateline.core.layer import Function, Retirement, function_of, role_of
+from dateline.core.model import place
 from dateline.core.snapshot import Record
 from dateline.errors import (
+    BadSignature,
     BadVersion,
+    Malformed,
     NotAdditive,
     NotInForce,
     ShapeNewerThanVersion,
@@ -111,6 +114,11 @@ class Versions:
             elif isinstance(found, type) and issubclass(found, Record) and found.__table__ is not None:
                 self.records.append(found)
         for _, found in layer.members:
+            for inner in vars(found).values() if isinstance(found, type) else ():
+                if role_of(inner) is not None:
+                    raise BadSignature(
+                        f"{place(inner)}: is a method of {found.__qualname__}; a check or a handler is a function of the module"
+                    )
             role = role_of(found)
             if isinstance(found, Retirement):
                 self._retire(layer, found)
@@ -212,15 +220,37 @@ class Versions:
         found = self._at(event.__kind__, version)
         born = self._dates.get(type(event))
         if born is not None and born > version:
+            name, kind = type(event).__qualname__, event.__kind__
+            mend = (
+                f"is the shape of {born}, which version {version} does not know; "
+                f"make the event by runner.event({kind!r}, …, version='{version}')"
+                if found is not None
+                else f"is of a kind that begins with version {born}, and {version} does not know {kind!r} yet; "
+                f"decide it under version='{born}' or a later one"
+            )
             raise ShapeNewerThanVersion(
-                f"{type(event).__qualname__} is the shape of {born}, which version {version} does not know; "
-                f"make the event by runner.event({event.__kind__!r}, …, version={version})",
-                kind=event.__kind__,
+                f"{name} {mend}",
+                kind=kind,
                 shape=born.isoformat(),
                 version=version.isoformat(),
             )
+        if found is not None:
+            self._servable(event, found)
         # A kind without handlers is recorded as it is: teams begin by producing events.
         return found or Cascade(event.__kind__, version, type(event))
+
+    @staticmethod
+    def _servable(event: Event, cascade: Cascade) -> None:
+        """Refuse an event in an older shape than the one for which a check or handler in force is written."""
+        kind = type(event)
+        for slot in (*cascade.checks, *cascade.handlers):
+            wanted = slot.holder.event if slot.holder is not None else kind
+            if wanted is not kind and issubclass(wanted, kind):
+                assert slot.holder is not None
+                raise Malformed(
+                    f"{kind.__qualname__} is an older shape than {wanted.__qualname__}, for which {slot.holder.where} "
+                    f"of {slot.holder.day} is written; make a {wanted.__qualname__}, or dispatch under an earlier version"
+                )
 
     def shape_date(self, event: type[Event]) -> date | None:
         """Return the date of an event's class; None for a class that stands in no version."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
@@ -294,10 +294,9 @@ class AsyncConnection:
             await self._dropped()
 
     async def _dropped(self) -> None:
-        if self._held is not None:
-            await self._held.invalidate()
-            await self._held.close()
-        self._held = self._driver = None
+        held, self._held, self._driver = self._held, None, None
+        if held is not None:
+            await _undisturbed(_given_up(held))
 
     async def discard(self) -> None:
         """Give the session up: after an interrupt nobody knows what it holds."""
@@ -306,9 +305,32 @@ class AsyncConnection:
 
     async def close(self) -> None:
         """Give the connection back."""
-        if self._held is not None:
-            await self._held.close()
-            self._held = self._driver = None
+        held, self._held, self._driver = self._held, None, None
+        if held is not None:
+            await _undisturbed(held.close())
+
+
+async def _given_up(held: Any) -> None:
+    await held.invalidate()
+    await held.close()
+
+
+async def _undisturbed(closing: Coroutine[Any, Any, None]) -> None:
+    """Wait for a closing to its end, and only then be cancelled: cancelled itself, aiosqlite's would wait for ever."""
+    task = asyncio.create_task(closing)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        task.result()
+        return
+    if not task.cancelled():
+        # Looked at, or asyncio would log that nobody did: whoever was cancelled is told just that.
+        task.exception()
+    raise cancelled
 
 
 class _Unseen(tuple[Any, ...]):

@@ -8,7 +8,7 @@ import sqlite3
 import psycopg
 
 from dateline.core.request import Broken
-from dateline.errors import Conflict, Lost, NotMigrated, NotStorable, TrailFault, Unable
+from dateline.errors import Conflict, Lost, MissingTable, NotMigrated, NotStorable, TrailFault, Unable
 from dateline.sql.statement import Statement
 
 __all__ = ["DRIVER", "told"]
@@ -23,6 +23,8 @@ _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 _QUOTED = re.compile(r'"[^"]*"')
 _REFUSED = re.compile(r"dateline (stale|claimed|met) \d+")
 _REFUSING = frozenset({"25006", "42501", "57014"})
+_MISSING = frozenset({"42P01", "42703", "3F000"})
+_ABSENT = re.compile(r"no such (table|column): |table \S+ has no column named ")
 _GONE = frozenset({"57P01", "57P02", "57P03"})
 _UNABLE = frozenset(
     {
@@ -87,8 +89,9 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
         return NotStorable(
             f"the database cannot hold a value{f' of {step}' if step else ''}: its type is none of SQL's"
         )
-    if state == "42P01" and "dateline_" in str(error):
-        return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
+    if state in _MISSING:
+        # Not the whole text: that quotes the statement, which may name the trail's tables and the application's.
+        return _missing(error.diag.message_primary or state)
     if state.startswith(("53", "58", "XX")) or state in _REFUSING:
         return Unable(f"the database cannot do this now: {_QUOTED.sub('…', error.diag.message_primary or state)}")
     if (
@@ -113,8 +116,8 @@ def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
         return Conflict("another writer holds the database")
     if isinstance(error, sqlite3.IntegrityError):
         return Broken(_constraint(str(error)), step, str(error))
-    if "no such table: dateline_" in str(error):
-        return NotMigrated("the trail's tables are missing: run `dateline migrate`, or call runner.migrate()")
+    if _ABSENT.match(str(error)):
+        return _missing(str(error))
     if code is not None and code & 0xFF in _UNABLE:
         return Unable(f"the database cannot do this now: {error}")
     if "Could not decode to UTF-8" in str(error):
@@ -124,6 +127,18 @@ def _sqlite(error: sqlite3.Error, statement: Statement | None) -> Exception:
     if isinstance(error, sqlite3.DataError) or ("type" in str(error) and "is not supported" in str(error)):
         return NotStorable(f"the database cannot hold a value{f' of {step}' if step else ''}")
     return error
+
+
+def _missing(told_: str) -> Exception:
+    """Return whose table, or whose column, is not in the database: the trail's or the application's."""
+    if "dateline_" in told_:
+        return NotMigrated(
+            f"the trail's tables are missing or old: run `dateline migrate`, or call runner.migrate() ({told_})"
+        )
+    return MissingTable(
+        f"{told_}: the application makes its own tables, as by Base.metadata.create_all(engine) or its own migrations; "
+        "`dateline migrate` makes only the trail's"
+    )
 
 
 def _constraint(message: str) -> str:

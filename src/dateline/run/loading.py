@@ -17,10 +17,14 @@ from dateline.core.canon import digest
 from dateline.core.layer import role_of
 from dateline.core.version import Layer, Version, Versions
 from dateline.errors import BadVersion
+from dateline.sql.dialect import askable
 
 __all__ = ["load"]
 
 _FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
+# What can only be meant as a date. All else, such as `next`, in which a version without a date yet is written, is left alone.
+_MEANT = re.compile(r"v\d.*|(v(er(sion)?)?[-_.]?)?\d{4}[-_.]?\d.*", re.IGNORECASE)
+_NUMBERS = re.compile(r"(\d{4})(?:[-_.](\d\d?)[-_.](\d\d?)|(\d\d)(\d\d))(?!\d)")
 # CPython 3.11's AST builder counts its depth across threads (python/cpython issue 106905).
 _PARSER = Lock()
 
@@ -60,7 +64,10 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
             sources.update(_sources(module))
     if not found:
         raise BadVersion(f"{root.__name__} holds no versions; add a folder such as v2024_01_01 with an __init__.py")
-    return Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
+    made = Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
+    for cascade in made.cascades():
+        askable(cascade)
+    return made
 
 
 def _imported(name: str) -> ModuleType:
@@ -80,12 +87,18 @@ def _imported(name: str) -> ModuleType:
 
 def _date(where: str, name: str) -> date:
     match = _FOLDER.fullmatch(name)
+    if match is None:
+        found = _NUMBERS.search(name)
+        meant = (
+            "v{}_{:0>2}_{:0>2}".format(*filter(None, found.groups())) if found else "vYYYY_MM_DD, such as v2024_01_01"
+        )
+        raise BadVersion(f"{where} is no date, and would be left out; name the folder {meant}")
     try:
-        if match is None:
-            raise ValueError(name)
         return date(*map(int, match.groups()))
-    except ValueError:
-        raise BadVersion(f"{where} is no date; name the folder vYYYY_MM_DD, such as v2024_01_01") from None
+    except ValueError as error:
+        raise BadVersion(
+            f"{where} is no date ({error}); name the folder of one that the calendar has, such as v2024_01_01"
+        ) from None
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
@@ -108,10 +121,18 @@ def _sources(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 
 def _whole(root: ModuleType) -> None:
-    """Refuse a folder of a date that Python would not see as a package: its rules would be missing without a word."""
-    for base in root.__path__:
-        for folder in Path(base).glob("v[0-9]*"):
-            if folder.is_dir() and not (folder / "__init__.py").exists() and any(folder.rglob("*.py")):
-                raise BadVersion(
-                    f"{root.__name__}.{folder.name} has no __init__.py; add one, with a docstring that says why"
-                )
+    """Refuse what is meant as a date and would not be seen as one: its rules would be missing without a word."""
+    for folder in sorted(found for base in root.__path__ if Path(base).is_dir() for found in Path(base).iterdir()):
+        name = folder.name.removesuffix(".py")
+        if not _MEANT.fullmatch(name) or not _holds_code(folder):
+            continue
+        where = f"{root.__name__}.{name} ({folder})"
+        _date(where, name)
+        if folder.is_file():
+            raise BadVersion(f"{where} is a module; a version is a folder of modules: move it into a folder {name}")
+        if not (folder / "__init__.py").exists():
+            raise BadVersion(f"{where} has no __init__.py; add one, with a docstring that says why")
+
+
+def _holds_code(found: Path) -> bool:
+    return found.suffix == ".py" if found.is_file() else any(found.rglob("*.py"))

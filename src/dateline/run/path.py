@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from types import ModuleType
-from typing import Any, Required, TypedDict, Unpack
+from difflib import get_close_matches
+from types import ModuleType, NoneType
+from typing import Any, Required, TypedDict
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -39,7 +40,7 @@ class Given(TypedDict, total=False):
         reason: Why.
         cause: The event that brings this one about.
         tenant: Whose data; leads every key and every query.
-        key: The request's key: the same key with the same request gets the same answer, and happens once.
+        key: The request's key: the same key with the same request gets the same answer, and happens once, whoever sends it.
         at: When it happened, where that is not now; needs the right "backdate" and a reason.
         version: A date, its ISO text, or "as-of-occurred"; without it, the newest in force.
         expects: What the caller saw: a preview, or fingerprints by row and field.
@@ -66,11 +67,11 @@ class Asked(TypedDict, total=False):
     row: str | None
     kind: str | None
     actor: str | None
-    version: date | None
+    version: date | str | None
     outcome: str | None
     cause: UUID | None
-    since: datetime | None
-    until: datetime | None
+    since: date | None
+    until: date | None
     after: int | None
     limit: int
     newest_first: bool
@@ -88,6 +89,8 @@ class Path:
     ) -> None:
         self.versions = load(versions)
         self.settings = settings
+        if clock is not None and not callable(clock):
+            raise TypeError(f"clock= is a function that gives the present, not {type(clock).__name__}")
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
 
@@ -102,26 +105,24 @@ class Path:
             Malformed: When it is no event of that kind and version; naming each fault by path, without the values.
             UnknownVersion: When there is no such version.
         """
-        chosen = self.versions.choose(version, self.clock())
+        chosen = self.versions.choose(version, self._now())
         return parse(self.versions.cascade(kind, chosen.date).event, body, self.settings.largest)
 
-    def request(self, event: Event, ending: Ending, *, joined: bool = False, **given: Unpack[Given]) -> Request:
+    def _now(self) -> datetime:
+        moment = self.clock()
+        if moment.tzinfo is None:
+            raise TypeError(f"clock= gave {moment!r}, which is naive; an instant has a time zone: datetime.now(UTC)")
+        return moment
+
+    def request(self, event: Event, ending: Ending, given: Given, *, joined: bool = False) -> Request:
         """Return the request with what clock and chance contribute.
 
         Raises:
-            Malformed: For an argument of another type than `Given` says.
+            TypeError: For what is no event, for an argument that nobody takes, and where nobody acts.
+            Malformed: For an argument of another type.
         """
-        if "actor" not in given:
-            raise TypeError("actor= is missing: who acts is told by whoever dispatches, never guessed")
-        if unknown := given.keys() - Given.__annotations__.keys():
-            raise TypeError(f"there is no argument {', '.join(sorted(unknown))}")
-        if not isinstance(event, Event):
-            raise Malformed(f"an event is dispatched, not {type(event).__name__}; make one by runner.event(kind, body)")
-        _kind_of("tenant", given.get("tenant", ""), str)
-        _kind_of("key", given.get("key"), str, type(None))
-        _kind_of("cause", given.get("cause"), UUID, type(None))
-        _kind_of("origin", given.get("origin"), Origin, type(None))
-        moment = self.clock()
+        _checked(event, "dispatch" if ending is Ending.COMMIT else "preview", given)
+        moment = self._now()
         expects = given.get("expects")
         at = _utc(given.get("at"))
         spare = new_id(moment)
@@ -145,9 +146,9 @@ class Path:
             joined=joined,
         )
 
-    def dispatching(self, event: Event, *, joined: bool = False, **given: Unpack[Given]) -> Flow[Committed]:
+    def dispatching(self, event: Event, given: Given, *, joined: bool = False) -> Flow[Committed]:
         """Carry an event to its commit."""
-        request = self.request(event, Ending.COMMIT, joined=joined, **given)
+        request = self.request(event, Ending.COMMIT, given, joined=joined)
         try:
             done = yield from flow(request, self.versions, self.store)
         except Refused as refusal:
@@ -158,19 +159,24 @@ class Path:
         return done
 
     def previewing(
-        self, event: Event, *, rehearse: bool, joined: bool = False, **given: Unpack[Given]
+        self, event: Event, given: Given, *, rehearse: bool, joined: bool = False
     ) -> Flow[Preview | Refused]:
         """Carry an event to its preview; refusals are values here."""
         ending = Ending.REHEARSE if rehearse else Ending.PREVIEW
         try:
-            done = yield from flow(self.request(event, ending, joined=joined, **given), self.versions, self.store)
+            done = yield from flow(self.request(event, ending, given, joined=joined), self.versions, self.store)
         except Refused as refusal:
             return refusal
         assert isinstance(done, Preview)
         return done
 
-    def paging(self, **asked: Unpack[Asked]) -> Flow[Page]:
-        """Read a page of the trail."""
+    def paging(self, asked: Asked) -> Flow[Page]:
+        """Read a page of the trail.
+
+        Raises:
+            TypeError: For a filter that there is not.
+        """
+        _known("trail", Filters.__dataclass_fields__, asked)
         return self.store.trail.page(Filters(**asked), self.versions)
 
     def awaiting(self, of: UUID | str, tenant: str) -> Flow[Entry | None]:
@@ -196,15 +202,46 @@ class Path:
             yield from recorded(self.store, replace(draft, claim=None))
 
 
-def _kind_of(name: str, value: Any, *kinds: type) -> None:
-    if not isinstance(value, kinds):
-        raise Malformed(f"{name}= is {kinds[0].__name__}, not {type(value).__name__}")
+# What type checkers see in `Given`, for those who call without one. Version and expectations are judged where they are used.
+_TAKES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "actor": ((Actor, str), 'an Actor, or its id: actor="ann"'),
+    "reason": ((Reason, str, NoneType), 'a Reason, or its sentence: reason="asked by phone"'),
+    "cause": ((UUID, NoneType), "an event's id, a UUID: cause=done.event_id"),
+    "tenant": ((str,), "a text; without tenants, leave it out"),
+    "key": ((str, NoneType), "a text of the client's"),
+    "at": ((datetime, NoneType), "an instant with a time zone: datetime(2024, 7, 1, 9, 30, tzinfo=UTC)"),
+    "origin": ((Origin, NoneType), 'an Origin: origin=Origin(request="r-17")'),
+}
+
+
+def _checked(event: Event, call: str, given: Given) -> None:
+    if not (isinstance(event, Event) and event.__kind__):
+        found = getattr(event, "__qualname__", type(event).__qualname__)
+        raise TypeError(
+            f"{call}() takes an event of some kind, such as Pay(account=…, cents=…), not {found}; "
+            "of a body from outside, runner.event(kind, body) makes one"
+        )
+    _known(call, Given.__annotations__, given)
+    if "actor" not in given:
+        raise TypeError(f'{call}() needs actor=, who acts: {call}({type(event).__name__}(…), actor="ann")')
+    for name, (types, told) in _TAKES.items():
+        if name in given and not isinstance(given[name], types):  # type: ignore[literal-required]  # each is a key of Given
+            raise Malformed(f"{name}= is {told}; not {type(given[name]).__name__}")  # type: ignore[literal-required]
+
+
+def _known(call: str, names: Iterable[str], told: Iterable[str]) -> None:
+    """Refuse an argument that nobody takes: left unread, a filter that is misspelt would show everything."""
+    names = tuple(names)
+    for name in told:
+        if name not in names:
+            close = get_close_matches(name, names, 1, cutoff=0.7)
+            mend = f"did you mean {close[0]}=?" if close else f"it takes {', '.join(names)}"
+            raise TypeError(f"{call}() takes no {name}=; {mend}")
 
 
 def _utc(at: datetime | None) -> datetime | None:
     if at is None:
         return None
-    _kind_of("at", at, datetime)
     if at.tzinfo is None:
         raise Malformed(f"at={at!r} is naive; an instant has a time zone")
     try:

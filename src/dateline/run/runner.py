@@ -75,7 +75,7 @@ class Runner(Path):
             Refused: As the tree in `errors` says; the refusal is recorded.
             Contention: When others won every try within the time budget.
         """
-        return self._driven(self.dispatching(event, **given))
+        return self._driven(self.dispatching(event, given))
 
     def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """Return what a dispatch would do now, or the refusal that it would raise; nothing is written.
@@ -84,11 +84,11 @@ class Runner(Path):
             rehearse: Let the database try the operations too, and take them back. Numbers that it assigns from a sequence
                 meanwhile, keys of new rows, are not given back on PostgreSQL, so the next row's key may leave some out.
         """
-        return self._driven(self.previewing(event, rehearse=rehearse, **given))
+        return self._driven(self.previewing(event, given, rehearse=rehearse))
 
     def trail(self, **asked: Unpack[Asked]) -> Page:
         """Return a page of the trail, as `Filters` describes: a subject's timeline, a row's history, a kind, an actor, a time."""
-        return self._driven(self.paging(**asked))
+        return self._driven(self.paging(asked))
 
     def outcome(self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)) -> Entry | None:
         """Wait for an event, by its id or its request key, and return it; None when patience ends before it is there."""
@@ -180,15 +180,15 @@ class AsyncRunner(Path):
 
     async def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Runner.dispatch`."""
-        return await self._driven(self.dispatching(event, **given))
+        return await self._driven(self.dispatching(event, given))
 
     async def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """As `Runner.preview`."""
-        return await self._driven(self.previewing(event, rehearse=rehearse, **given))
+        return await self._driven(self.previewing(event, given, rehearse=rehearse))
 
     async def trail(self, **asked: Unpack[Asked]) -> Page:
         """As `Runner.trail`."""
-        return await self._driven(self.paging(**asked))
+        return await self._driven(self.paging(asked))
 
     async def outcome(
         self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)

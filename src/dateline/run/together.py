@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -12,7 +13,7 @@ from sqlalchemy.util import await_only
 from dateline.core.event import Event
 from dateline.core.outcome import Committed, Preview
 from dateline.core.request import Apart, Draft, Flow
-from dateline.errors import Refused
+from dateline.errors import DatelineError, Refused
 from dateline.run.clock import Budget
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.path import Given, Path
@@ -27,6 +28,21 @@ __all__ = ["AsyncTogether", "Together", "async_together", "together"]
 R = TypeVar("R")
 
 
+def _open(ended: bool) -> None:
+    if ended:
+        # It would take a connection of its own, and with it no part in any transaction.
+        raise DatelineError(
+            "the block of together() has ended, and its transaction with it; dispatch inside of the block"
+        )
+
+
+def _joinable(session: Any, module: str, *names: str) -> None:
+    """Refuse what is no session of this runner's colour. Whoever has one has loaded its module; nobody else needs to."""
+    kinds = tuple(getattr(sys.modules[module], name) for name in names) if module in sys.modules else ()
+    if session is not None and not isinstance(session, kinds):
+        raise TypeError(f"together() joins a {names[0]} of SQLAlchemy's, not {type(session).__name__}")
+
+
 class Together:
     """One transaction over several events.
 
@@ -39,19 +55,21 @@ class Together:
         self._connection = connection
         self._alone = alone
         self._refused: list[Draft] = []
+        self.ended = False
 
     def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Runner.dispatch`, within the transaction.
 
         Conflicts are raised, and refusals stay recorded whatever becomes of it.
         """
-        return self._driven(self._path.dispatching(event, joined=True, **given))
+        return self._driven(self._path.dispatching(event, given, joined=True))
 
     def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """As `Runner.preview`, on what the transaction sees."""
-        return self._driven(self._path.previewing(event, rehearse=rehearse, joined=True, **given))
+        return self._driven(self._path.previewing(event, given, rehearse=rehearse, joined=True))
 
     def _driven(self, flow: Flow[R]) -> R:
+        _open(self.ended)
         return drive(flow, self._connection, Budget(self._path.settings.budget), self._apart)
 
     def _apart(self, apart: Apart) -> None:
@@ -74,6 +92,7 @@ def together(
 ) -> Iterator[Together]:
     """Open a transaction, or join the session's; commit or roll back what was opened here."""
     own = session is None
+    _joinable(session, "sqlalchemy.orm", "Session", "scoped_session")
     driver = None if session is None else session.connection().connection.driver_connection
     connection = Connection(engine, driver)
     made = Together(path, connection, alone)
@@ -95,6 +114,7 @@ def together(
                 made.recorded_again()
             raise
     finally:
+        made.ended = True
         connection.close()
 
 
@@ -110,16 +130,18 @@ class AsyncTogether:
         self._connection = connection
         self._alone = alone
         self._refused: list[Draft] = []
+        self.ended = False
 
     async def dispatch(self, event: Event, **given: Unpack[Given]) -> Committed:
         """As `Together.dispatch`."""
-        return await self._driven(self._path.dispatching(event, joined=True, **given))
+        return await self._driven(self._path.dispatching(event, given, joined=True))
 
     async def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """As `Together.preview`."""
-        return await self._driven(self._path.previewing(event, rehearse=rehearse, joined=True, **given))
+        return await self._driven(self._path.previewing(event, given, rehearse=rehearse, joined=True))
 
     async def _driven(self, flow: Flow[R]) -> R:
+        _open(self.ended)
         return await async_drive(flow, self._connection, Budget(self._path.settings.budget), self._apart)
 
     async def _apart(self, apart: Apart) -> None:
@@ -142,6 +164,7 @@ async def async_together(
 ) -> AsyncIterator[AsyncTogether]:
     """As `together`."""
     own = session is None
+    _joinable(session, "sqlalchemy.ext.asyncio", "AsyncSession", "async_scoped_session")
     held = None if session is None else await (await session.connection()).get_raw_connection()
     driver = held and held.driver_connection
     connection = AsyncConnection(engine, driver)
@@ -165,4 +188,5 @@ async def async_together(
                 await made.recorded_again()
             raise
     finally:
+        made.ended = True
         await connection.close()

@@ -5,20 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Select, bindparam, literal, literal_column, select
 from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import SQLAlchemyError
 
 from dateline.core.canon import Verbatim, canonical, digest
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.meta import Meta
-from dateline.core.model import personal_fields
+from dateline.core.model import personal_fields, place
 from dateline.core.query import Rows
 from dateline.core.request import Seen
 from dateline.core.snapshot import Field
@@ -178,6 +183,11 @@ def select_of(one: Field, image: Any) -> Select[Any]:
         inner = query.statement.limit(literal_column("2")).subquery("v")
         return select(image(next(iter(inner.c))).label("value"))
     assert one.record is not None
+    for criterion in query.criteria:
+        if isinstance(criterion, bool) or not isinstance(_clause(criterion), ColumnElement):
+            raise NotQueried(
+                f"{where}: rows(…) takes conditions on columns, such as Account.id == given('account'), not {type(criterion).__name__}"
+            )
     mapper = one.record.__table__.__mapper__
     # In the canonical order, so that the server's text of a row can be its canonical form.
     columns = [image(mapper.columns[name]).label(name) for name in sorted(one.record.model_fields)]
@@ -185,6 +195,11 @@ def select_of(one: Field, image: Any) -> Select[Any]:
     made = select(*columns).select_from(mapper.local_table).where(*query.criteria).order_by(*ordering)
     # Of the text, not a parameter: it is the same for every event.
     return made.limit(literal_column(str(one.limit))) if one.limit is not None else made
+
+
+def _clause(criterion: Any) -> Any:
+    """Return what a criterion stands for in SQL."""
+    return criterion.__clause_element__() if hasattr(criterion, "__clause_element__") else criterion
 
 
 _NEUTRAL = DefaultDialect(paramstyle="qmark")
@@ -203,51 +218,95 @@ def _steps(model: Any, path: str) -> Iterator[tuple[Any, str]]:
     """Yield each step of a path with the class that it is taken in, as far as classes tell."""
     for name in path.partition(" ")[0].split("."):
         yield model, name
-        if is_dataclass(model):
-            hints = get_type_hints(model)
-            model = next((t for t in (hints.get(name), *get_args(hints.get(name))) if is_dataclass(t)), None)
-        elif isinstance(model, type) and issubclass(model, BaseModel) and name in model.model_fields:
-            annotation = model.model_fields[name].annotation
-            known = (t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
-            model = next(known, None)
-        else:
-            model = Meta if name == "meta" else None
+        model = _class(_annotation(model, name))
+
+
+def _annotation(model: Any, name: str) -> Any:
+    """Return what a class says of the type of one of its names; None where it does not."""
+    if isinstance(model, type) and issubclass(model, BaseModel) and name in model.model_fields:
+        return model.model_fields[name].annotation
+    if isinstance(model, type) and issubclass(model, Event) and name == "meta":
+        return Meta
+    return get_type_hints(model).get(name) if is_dataclass(model) else None
+
+
+def _class(annotation: Any) -> Any:
+    """Return the one class whose values an annotation allows beside None; None where it does not tell."""
+    while get_origin(annotation) is Annotated or hasattr(annotation, "__supertype__"):
+        annotation = getattr(annotation, "__supertype__", None) or get_args(annotation)[0]
+    if get_origin(annotation) in (Union, UnionType):
+        classes = [found for found in get_args(annotation) if found is not NoneType]
+        return _class(classes[0]) if len(classes) == 1 else None
+    annotation = get_origin(annotation) or annotation
+    return annotation if isinstance(annotation, type) and annotation is not object else None
 
 
 def _personal(event: type[Event], path: str) -> bool:
-    return any(
-        isinstance(model, type) and issubclass(model, BaseModel) and name in personal_fields(model)
-        for model, name in _steps(event, path)
-    )
+    """Tell whether a path may lead through a personal field, by any of the classes that its annotations name."""
+    classes: tuple[Any, ...] = (event,)
+    for name in path.partition(" ")[0].split("."):
+        models = [found for found in classes if isinstance(found, type) and issubclass(found, BaseModel)]
+        if any(name in personal_fields(model) for model in models):
+            return True
+        classes = tuple(found for model in classes for found in _within(_annotation(model, name)))
+    return False
+
+
+def _within(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _within(part)
 
 
 def askable(cascade: Cascade) -> None:
     """Refuse queries that name what their event does not have.
 
     Raises:
-        NotQueried: Naming snapshot, field and path.
+        NotQueried: Naming file, snapshot, field, path and mend.
     """
     for one in cascade.fields:
-        for path, _ in question(one).normal.given:
+        try:
+            asked = question(one)
+        except SQLAlchemyError as error:
+            raise NotQueried(f"{place(one.snapshot)}, field {one.name}: {str(error).splitlines()[0]}") from error
+        for path, _ in asked.normal.given:
+            names, _, plus = path.partition(" ")
+            told = f"{place(one.snapshot)}, field {one.name}, read for {cascade.event.__qualname__}: given({names!r})"
             for model, name in _steps(cascade.event, path):
-                known = _names(model)
-                if known is not None and name not in known:
-                    raise NotQueried(
-                        f"{one.snapshot.__module__}.{one.path}: given({path!r}) asks for {name!r}, which {model.__qualname__} has not; "
-                        f"it has {', '.join(sorted(known))}"
-                    )
+                if model is not None and _lacks(model, name):
+                    raise NotQueried(f"{told} asks for {name!r}, which {model.__qualname__} has not; {_mend(model)}")
+            *_, (model, name) = _steps(cascade.event, path)
+            last = _class(_annotation(model, name))
+            if plus and last in _LEAVES and not issubclass(last, date | timedelta):
+                raise NotQueried(f"{told} is {last.__name__}; plus= is for an instant or a date")
 
 
-def _names(model: Any) -> set[str] | None:
-    if is_dataclass(model):
-        return {field.name for field in fields(model)}
+_LEAVES: frozenset[Any] = frozenset(
+    (str, int, float, bool, bytes, Decimal, datetime, date, time, timedelta, UUID, tuple, list, dict, set, frozenset)
+)
+"""Classes whose values have what the class has, and nothing else."""
+
+
+def _lacks(model: Any, name: str) -> bool:
+    """Tell whether a class says for certain that its values have no such value: a method is none."""
     if isinstance(model, type) and issubclass(model, BaseModel):
-        return (
-            set(model.model_fields)
-            | {"meta"}
-            | {name for name in vars(model) if isinstance(vars(model)[name], property)}
-        )
-    return None
+        if name in model.model_fields or model.model_config.get("extra") == "allow":
+            return False
+    elif not is_dataclass(model) and model not in _LEAVES:
+        return False
+    return not (is_dataclass(model) and name in _fields(model)) and callable(getattr(model, name, callable))
+
+
+def _fields(model: Any) -> set[str]:
+    return {field.name for field in fields(model)}
+
+
+def _mend(model: Any) -> str:
+    if is_dataclass(model):
+        return f"it has {', '.join(sorted(_fields(model)))}"
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return f"it has {', '.join(sorted({*model.model_fields, *(('meta',) if issubclass(model, Event) else ())}))}"
+    return f"end the path before {model.__name__}'s own"
 
 
 def default_of(column: Any) -> Any:

@@ -38,6 +38,8 @@ def given(path: str, *, plus: timedelta | None = None) -> Any:
         path: A field of the event, `given("patient_id")`, or of its meta, `given("meta.at")`; dots go deeper.
         plus: A duration to add to an instant or a date: `given("meta.at", plus=timedelta(days=-7))`.
     """
+    if not (isinstance(path, str) and path):
+        raise TypeError('given() takes the path of a field of the event, a text such as given("account")')
     return Given(path, plus)
 
 
@@ -49,7 +51,8 @@ def getter(given: Given) -> Callable[[Event], Any]:
     def get(event: Event) -> Any:
         value: Any = event
         for name in names:
-            value = getattr(value, name)
+            # What is not there has no parts either, and matches nothing.
+            value = None if value is None else getattr(value, name)
         if plus is None or value is None:
             return value
         try:

@@ -6,7 +6,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from dateline.core.outcome import Performed
 from dateline.core.personal import ERASED, below, unsealed
 from dateline.core.request import Flow
 from dateline.core.version import Versions
-from dateline.errors import Malformed, TrailFault
+from dateline.errors import Malformed, Refused, TrailFault
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect
@@ -39,7 +40,9 @@ class Filters:
     Args:
         subject: Whom or what the events are about: `patient:42`.
         table: The table that they wrote; `row` its row's key, as text.
-        since: The earliest instant of occurrence; `until` the first that is too late.
+        version: The date that decided, or its ISO text.
+        outcome: "committed", or the word of a refusal.
+        since: The earliest instant of occurrence; `until` the first that is too late. Of a date, its midnight in UTC is meant.
         after: The cursor of the page before.
     """
 
@@ -49,11 +52,11 @@ class Filters:
     row: str | None = None
     kind: str | None = None
     actor: str | None = None
-    version: date | None = None
+    version: date | str | None = None
     outcome: str | None = None
     cause: UUID | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: date | None = None
+    until: date | None = None
     id: UUID | None = None
     key: str | None = None
     after: int | None = None
@@ -61,33 +64,65 @@ class Filters:
     newest_first: bool = False
 
     def __post_init__(self) -> None:
-        for name, (kind, optional) in _KINDS.items():
+        for name, (types, told) in _TAKES.items():
             found = getattr(self, name)
-            if not isinstance(found, kind) and not (optional and found is None):
-                raise Malformed(f"{name}= is {kind.__name__}, not {type(found).__name__}")
-        if type(self.version) is datetime:
-            raise Malformed("version= is a calendar date, not an instant")
+            if not isinstance(found, types) or (isinstance(found, bool) and bool not in types):
+                raise Malformed(f"{name}= is {told}; not {type(found).__name__}")
         if not 1 <= self.limit <= MOST:
-            told = self.limit if abs(self.limit) < 10**9 else "…"
-            raise Malformed(f"limit={told}: a page holds 1 to {MOST} entries")
+            limit = self.limit if abs(self.limit) < 10**9 else "…"
+            raise Malformed(f"limit={limit}: a page holds 1 to {MOST} entries")
         if self.row is not None and self.table is None:
             raise Malformed("row= is a key within a table; pass table= too")
+        if self.outcome is not None and self.outcome not in (known := _outcomes()):
+            raise Malformed(f"outcome={self.outcome[:40]!r} is none; there are {', '.join(known)}")
+        if isinstance(self.version, datetime):
+            raise Malformed("version= is a calendar date, not an instant; write one such as 2018-08-01")
+        if isinstance(self.version, str):
+            object.__setattr__(self, "version", _date(self.version))
         for name in ("since", "until"):
-            found = getattr(self, name)
-            if found is not None and found.tzinfo is None:
-                raise Malformed(f"{name}={found!r} is naive; an instant has a time zone")
+            object.__setattr__(self, name, _instant(name, getattr(self, name)))
 
 
-_KINDS: Mapping[str, tuple[type, bool]] = {
-    **dict.fromkeys(("tenant",), (str, False)),
-    **dict.fromkeys(("subject", "table", "row", "kind", "actor", "outcome", "key"), (str, True)),
-    **dict.fromkeys(("cause", "id"), (UUID, True)),
-    **dict.fromkeys(("since", "until"), (datetime, True)),
-    "version": (date, True),
-    "after": (int, True),
-    "limit": (int, False),
+_TEXT = (str, NoneType)
+_TAKES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "tenant": ((str,), "a text"),
+    "subject": (_TEXT, "a text such as 'account:ann'"),
+    "table": (_TEXT, "a table's name"),
+    "row": (_TEXT, "a row's key as text, such as 'ann' or '7'"),
+    "kind": (_TEXT, "a kind of event, a text"),
+    "actor": (_TEXT, "an actor's id, a text"),
+    "version": ((str, date, NoneType), "a date such as 2018-08-01"),
+    "outcome": (_TEXT, "a text such as 'committed'"),
+    "cause": ((UUID, NoneType), "an event's id, a UUID"),
+    "since": ((date, NoneType), "an instant with a time zone, or a date"),
+    "until": ((date, NoneType), "an instant with a time zone, or a date"),
+    "id": ((UUID, NoneType), "an event's id, a UUID"),
+    "key": (_TEXT, "a request key, a text"),
+    "after": ((int, NoneType), "the number in `next` of the page before"),
+    "limit": ((int,), "a number"),
+    "newest_first": ((bool,), "True or False"),
 }
-"""What each filter is, and whether it may be left out."""
+
+
+def _outcomes() -> list[str]:
+    return ["committed", *(found.outcome for found in Refused.__subclasses__())]
+
+
+def _date(told: str) -> date:
+    try:
+        return date.fromisoformat(told)
+    except ValueError:
+        raise Malformed(f"version={told[:40]!r} is no date; write one such as 2018-08-01") from None
+
+
+def _instant(name: str, told: date | None) -> datetime | None:
+    if told is None:
+        return None
+    if not isinstance(told, datetime):
+        return datetime(told.year, told.month, told.day, tzinfo=UTC)
+    if told.tzinfo is None:
+        raise Malformed(f"{name}={told!r} is naive; an instant has a time zone, as in datetime(2024, 7, 1, tzinfo=UTC)")
+    return told
 
 
 class Trail:
