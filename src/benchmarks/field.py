@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 from benchmarks.contestant import Contestant
+from dateline.testing.postgres import servers
 
-__all__ = ["BASE", "CEILING", "FIELD", "Entrant", "entrant"]
+__all__ = ["BASE", "CEILING", "FIELD", "Entrant", "entrant", "program"]
 
 BASE, CEILING = "psycopg", "psycopg-guarded"
 
@@ -23,6 +26,7 @@ class Entrant:
         place: Its module, and its class there: `module:Class`.
         about: What it is, in some words.
         needs: The modules without which it cannot take part.
+        programs: The programs without which it cannot, of those that come with PostgreSQL.
         backend: "postgresql" or "sqlite".
         leaves_rows: False where nothing is written.
         processes: How many it can be spread over; None for any number.
@@ -32,6 +36,7 @@ class Entrant:
     place: str
     about: str
     needs: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     backend: str = "postgresql"
     leaves_rows: bool = True
     processes: int | None = None
@@ -46,7 +51,17 @@ class Entrant:
 
     def missing(self) -> tuple[str, ...]:
         """Return what it needs and is not here."""
-        return tuple(name for name in self.needs if find_spec(name) is None)
+        modules = (name for name in self.needs if find_spec(name) is None)
+        return (*modules, *(name for name in self.programs if program(name) is None))
+
+
+def program(name: str) -> Path | None:
+    """Return where a program of PostgreSQL's is: beside the servers, or where programs are."""
+    for found in servers():
+        if found.binaries is not None and (found.binaries / name).is_file():
+            return found.binaries / name
+    named = which(name)
+    return Path(named) if named else None
 
 
 FIELD: tuple[Entrant, ...] = (
@@ -57,6 +72,45 @@ FIELD: tuple[Entrant, ...] = (
         "psycopg-cte", "benchmarks.peers.by_hand:ByHandOneStatement", "by hand, one SELECT and one statement, no guard"
     ),
     Entrant(CEILING, "benchmarks.peers.guarded:Guarded", "by hand, dateline's own statement and rows"),
+    Entrant(
+        "pgbench",
+        "benchmarks.peers.pgbench:Pgbench",
+        "the same statements in C, without Python",
+        programs=("pgbench",),
+        processes=1,
+    ),
+    Entrant("sqlalchemy-core", "benchmarks.peers.alchemy:Core", "SQLAlchemy Core, audit rows by hand"),
+    Entrant("sqlalchemy-orm", "benchmarks.peers.alchemy:Orm", "SQLAlchemy ORM, audit rows by hand"),
+    Entrant(
+        "continuum",
+        "benchmarks.peers.continuum:Continuum",
+        "SQLAlchemy ORM with SQLAlchemy-Continuum, outbox beside it",
+        needs=("sqlalchemy_continuum",),
+    ),
+    Entrant(
+        "eventsourcing",
+        "benchmarks.peers.eventsourced:Eventsourced",
+        "the library eventsourcing: an aggregate's event, no rows",
+        needs=("eventsourcing",),
+    ),
+    Entrant(
+        "dbos",
+        "benchmarks.peers.durable:Durable",
+        "DBOS: a workflow of a transaction and three steps",
+        needs=("dbos",),
+    ),
+    Entrant(
+        "dbos-outbox",
+        "benchmarks.peers.durable:DurableOutbox",
+        "DBOS: a workflow of a transaction that writes the outbox",
+        needs=("dbos",),
+    ),
+    Entrant(
+        "django-pghistory",
+        "benchmarks.peers.django_ward:DjangoWard",
+        "Django with django-pghistory, outbox beside it",
+        needs=("django", "pghistory", "pgtrigger"),
+    ),
     Entrant("dateline-preview", "benchmarks.peers.dateline:DatelinePreview", "Runner.preview", leaves_rows=False),
     Entrant("psycopg-locked", "benchmarks.peers.by_hand:ByHandLocked", "by hand, SELECT … FOR UPDATE"),
     Entrant("dateline-sqlite", "benchmarks.peers.dateline:DatelineSqlite", "Runner on SQLite", backend="sqlite"),

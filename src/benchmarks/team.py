@@ -116,7 +116,9 @@ class Team:
 
     def _ask(self, pipes: Sequence[Connection[Any, Any]], asked: _Asked) -> list[Any]:
         for pipe in pipes:
-            pipe.send((asked, None))
+            # One that has ended is told by its answer, which does not come.
+            with suppress(OSError):
+                pipe.send((asked, None))
         return self._answers(pipes)
 
     def _answers(self, pipes: Sequence[Connection[Any, Any]]) -> list[Any]:
@@ -124,7 +126,7 @@ class Team:
         for pipe in pipes:
             try:
                 answer = pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 raise Broken(f"{self.entrant.name}: its process ended") from None
             if isinstance(answer, _Failure):
                 raise Broken(f"{self.entrant.name}:\n{answer.told}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,24 +15,28 @@ from benchmarks.peers import trail
 from benchmarks.work import Unit, Work
 from dateline import Runner, load
 
-__all__ = ["READ", "WRITE", "Guarded"]
+__all__ = ["PATIENT", "READ", "TAKEN", "WRITE", "Guarded", "parameters"]
 
-_PATIENT = """(SELECT coalesce(json_agg(q)::text, '[]') FROM (
+PATIENT = """(SELECT coalesce(json_agg(q)::text, '[]') FROM (
     SELECT id, name, ward, weight_g, prescribed, last_drug, last_dose_mg FROM patient WHERE id = $1::varchar ORDER BY id LIMIT 2
 ) AS q)"""
-_TAKEN = """(SELECT coalesce(json_agg(q)::text, '[]') FROM (
+"""The patient as the guard compares it."""
+
+TAKEN = """(SELECT coalesce(json_agg(q)::text, '[]') FROM (
     SELECT id, drug, dose_mg, directions FROM prescription
     WHERE patient = $1::varchar AND active IS true ORDER BY id DESC LIMIT 5
 ) AS q)"""
+"""The prescriptions as the guard compares them."""
+
 _IMAGE = "(SELECT row_to_json(r) FROM (SELECT {}) AS r)::text AS img"
 _WRITTEN = _IMAGE.format("active, directions, dose_mg, drug, id, patient")
 _COUNTED = _IMAGE.format("id, last_dose_mg, last_drug, name, prescribed, ward, weight_g")
 
-READ = f"SELECT {_PATIENT}, {_TAKEN}"
+READ = f"SELECT {PATIENT}, {TAKEN}"
 """What a decision needs, as two JSON texts; its one parameter is the patient."""
 
 WRITE = f"""
-WITH guard AS MATERIALIZED (SELECT {_PATIENT} = $2::text AND {_TAKEN} = $3::text AS ok),
+WITH guard AS MATERIALIZED (SELECT {PATIENT} = $2::text AND {TAKEN} = $3::text AS ok),
 o0 AS (
     INSERT INTO prescription (id, patient, drug, dose_mg, directions, active) VALUES ($4, $1, $5, $6, $7, true)
     RETURNING {_WRITTEN}
@@ -122,11 +126,13 @@ def _try(connection: psycopg.Connection[Any], unit: Unit) -> None:
     assert seen is not None
     patient, taken = orjson.loads(seen[0])[0], orjson.loads(seen[1])
     made = trail.trail_of(unit, patient, taken)
+    cursor.execute(WRITE, (unit.patient, *seen, *parameters(unit, patient, made))).fetchone()
+
+
+def parameters(unit: Unit, patient: Mapping[str, Any], made: trail.Trail) -> list[Any]:
+    """Return what `WRITE` takes after the patient and the two texts that were read."""
     written, counted = made.operations
     params = [
-        unit.patient,
-        seen[0],
-        seen[1],
         unit.prescription,
         unit.drug,
         unit.dose_mg,
@@ -154,4 +160,4 @@ def _try(connection: psycopg.Connection[Any], unit: Unit) -> None:
     ]
     for one in made.effects:
         params += (one.id, one.step, one.kind, one.payload, one.handler, one.date)
-    cursor.execute(WRITE, (*params, made.subject, made.salt, made.note)).fetchone()
+    return [*params, made.subject, made.salt, made.note]
