@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from os import getloadavg
 from pathlib import Path
 from typing import Annotated
 
@@ -17,18 +19,18 @@ from benchmarks import loading
 from benchmarks.bars import judge
 from benchmarks.chart import chart
 from benchmarks.contest import Contest, Size, ground
-from benchmarks.field import FIELD, Entrant, entrant
+from benchmarks.field import BASE, CEILING, FIELD, Entrant, entrant
 from benchmarks.report import Report, document, show
 from benchmarks.team import Broken
 from dateline import DatelineError
 
-__all__ = ["CONTESTS", "app", "main", "measure"]
+__all__ = ["CONTESTS", "SHORT", "app", "main", "measure"]
 
 FAULTY, IMPOSSIBLE, STOPPED = 1, 2, 130
 """Exit statuses: rows differ or somebody was missing; it could not be done; somebody pressed Ctrl-C."""
 
 FULL = Size(patients=8_000, rounds=9, units=400, hot=320, warm=160)
-QUICK = Size(patients=1_000, rounds=3, units=48, hot=64, warm=32)
+QUICK = Size(patients=1_000, rounds=3, units=32, hot=32, warm=16)
 
 _AT_EIGHT = tuple(one.name for one in FIELD if one.backend == "postgresql" and one.leaves_rows)
 
@@ -44,6 +46,14 @@ CONTESTS = (
     Contest("in-flight", "8 at once in 1 process", ("dateline", "dateline-async"), 1, 8),
     Contest("hot", "32 writers of one row", ("dateline", "psycopg-locked"), 2, 16, hot=True),
 )
+
+_QUICK_AT_EIGHT = ("dateline", "dateline-async", BASE, "psycopg-cte", CEILING, "pgbench")
+
+SHORT = tuple(
+    replace(one, names=_QUICK_AT_EIGHT if one.name == "eight" else tuple(n for n in one.names if n != "dbos-outbox"))
+    for one in CONTESTS
+)
+"""The same, where the slower peers compete once: most of a minute would be spent on starting their processes."""
 
 app = typer.Typer(name="benchmarks", add_completion=False, pretty_exceptions_enable=False)
 
@@ -68,7 +78,8 @@ def benchmark(
     """
     wanted = tuple(entrant(name.strip()) for name in only.split(",")) if only else FIELD
     told = Console(stderr=True, highlight=False)
-    report = measure(wanted, QUICK if quick else FULL, "quick" if quick else "full", told)
+    contests, size = (SHORT, QUICK) if quick else (CONTESTS, FULL)
+    report = measure(wanted, size, "quick" if quick else "full", told, contests)
     if as_json:
         print(json.dumps(document(report)))
     else:
@@ -92,6 +103,7 @@ def measure(
         Broken: A contestant failed.
         NoServer: There is no PostgreSQL.
     """
+    load = getloadavg()[0]
     missing = {one.name: needs for one in wanted if (needs := one.missing())}
     here = {one.name: one for one in wanted if one.name not in missing}
     outcomes = []
@@ -106,7 +118,7 @@ def measure(
             progress.remove_task(task)
         imported = loading.load(3 if mode == "quick" else 9) if "dateline" in here else None
         judged = judge(outcomes, imported)
-        return Report(mode, size, tuple(outcomes), tuple(judged), imported, missing, place.version)
+        return Report(mode, size, tuple(outcomes), tuple(judged), imported, missing, place.version, load)
 
 
 def main() -> None:

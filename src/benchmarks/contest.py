@@ -144,6 +144,8 @@ class Ground:
                 written = logged[one.name] / done if one.backend == "postgresql" else None
                 made[one.name] = figures(slices[one.name], grown if one.leaves_rows else None, written)
             left = {one.name: _compared(teams[one.name].rows(), hot=contest.hot) for one in entrants if one.leaves_rows}
+            for team in teams.values():
+                team.dismiss()
             return Outcome(contest, made, _difference(contest, left))
 
 

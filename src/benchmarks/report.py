@@ -33,6 +33,7 @@ class Report:
     Args:
         missing: What each contestant that could not take part would have needed.
         postgresql: Its major version.
+        load: How many processes wanted the machine's processors before it began.
     """
 
     mode: str
@@ -42,6 +43,7 @@ class Report:
     loading: Loading | None
     missing: Mapping[str, tuple[str, ...]]
     postgresql: int
+    load: float
 
     @property
     def difference(self) -> str:
@@ -56,7 +58,12 @@ def document(report: Report) -> dict[str, Any]:
         "dateline": version("dateline"),
         "python": platform.python_version(),
         "postgresql": report.postgresql,
-        "machine": {"system": platform.system(), "architecture": platform.machine(), "cpus": os.cpu_count()},
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "cpus": os.cpu_count(),
+            "load": round(report.load, 2),
+        },
         "mode": report.mode,
         "patients": size.patients,
         "rounds": size.rounds,
@@ -132,6 +139,10 @@ def show(report: Report, console: Console) -> None:
             console.print(Text(f"and should not: {', '.join(report.loading.unwanted)}", style="red"))
     for name, needs in report.missing.items():
         console.print(Text(f"missing: {name} (needs {', '.join(needs)})", style="yellow"))
+    cpus = os.cpu_count() or 1
+    if report.load > cpus / 4:
+        busy = f"others used the machine (a load of {report.load:.1f} on {cpus} processors): these figures say little"
+        console.print(Text(busy, style="bold yellow"))
     if report.difference:
         console.print(Text(f"✗ rows differ. {report.difference}", style="bold red"))
     else:
@@ -144,7 +155,7 @@ def _show_outcome(outcome: Outcome, console: Console) -> None:
     console.rule(Text(f"{contest.name}: {contest.about}", style="bold"), align="left", style="cyan")
     base = outcome.figures.get(BASE)
     fastest = max((found.rate for found in outcome.figures.values()), default=1.0)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("contestant", no_wrap=True)
     for name in ("units/s", "/base", "p50 ms", "p99 ms", "work µs", "stored", "logged"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -174,19 +185,19 @@ def _style(name: str) -> str:
 def _show_bars(judged: Sequence[Judged], console: Console) -> None:
     console.print()
     console.rule(Text("bars", style="bold"), align="left", style="cyan")
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("what", no_wrap=True)
     for name in ("wanted", "measured", "spread"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=6)
     for one in judged:
         places = 2 if one.unit == "×" else 0
-        met = {True: Text("met", "green"), False: Text("missed", "bold red"), None: Text("not measured", "dim")}
+        met = {True: Text("met", "green"), False: Text("missed", "bold red"), None: Text("–", "dim")}
         table.add_row(
             one.name,
             one.wanted,
             "" if one.value is None else f"{one.value:.{places}f}",
-            "" if one.spread is None else f"{one.spread[0]:.{places}f} to {one.spread[1]:.{places}f}",
+            "" if one.spread is None else f"{one.spread[0]:.{places}f}–{one.spread[1]:.{places}f}",
             met[one.met],
         )
     console.print(table)

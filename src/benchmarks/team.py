@@ -95,11 +95,15 @@ class Team:
         found: list[Rows] = self._ask(self._pipes[:1], _Asked.ROWS)
         return found[0]
 
-    def close(self) -> None:
-        """End the processes."""
+    def dismiss(self) -> None:
+        """Tell the processes to end, and do not wait for it."""
         for pipe in self._pipes:
             with suppress(OSError):
                 pipe.send((_Asked.CLOSE, None))
+
+    def close(self) -> None:
+        """End the processes."""
+        self.dismiss()
         for process in self._processes:
             process.join(20)
             if process.is_alive():

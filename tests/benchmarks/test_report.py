@@ -39,6 +39,7 @@ def report(outcome: Outcome, **changed: Any) -> Report:
         "loading": loading,
         "missing": {"dbos": ("dbos",)},
         "postgresql": 18,
+        "load": 0.125,
     }
     return Report(**given | changed)
 
@@ -176,6 +177,7 @@ def test_the_document_is_whole() -> None:
         "met": True,
     }
     assert made["import"] == {"seconds": [0.1, 0.2, 0.15], "libraries": ["dateline", "orjson"], "unwanted": []}
+    assert made["machine"]["load"] == 0.12
     assert (made["missing"], made["equal"], made["difference"]) == ({"dbos": ["dbos"]}, True, "")
 
 
@@ -193,6 +195,29 @@ def test_people_are_told_figures_bars_who_is_missing_and_whose_rows_differ() -> 
     assert any(line.split()[-1:] == ["met"] and line.startswith("dateline / psycopg, one") for line in lines)
     assert "missing: dbos (needs dbos)" in lines
     assert "✗ rows differ. one: dateline and psycopg differ in 1 and 0 patients" in lines
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.0, False), (1_000.0, True)])
+def test_people_are_told_that_others_used_the_machine(load: float, told: bool) -> None:
+    out = io.StringIO()
+
+    show(report(PLAIN, load=load), Console(file=out, width=200))
+
+    assert (f"others used the machine (a load of {load:.1f} on" in out.getvalue()) == told
+
+
+def test_nothing_is_cut_off_in_a_terminal_of_eighty_columns() -> None:
+    out = io.StringIO()
+    everything = {one.name: found(1234, 1234, 1234) for one in FIELD}
+    contests = [Outcome(one, {name: everything[name] for name in one.names}, "") for one in CONTESTS]
+    judged = tuple(judge(contests, Loading((0.1, 0.2, 0.3), ())))
+
+    show(report(PLAIN, outcomes=tuple(contests), judged=judged), Console(file=out, width=80))
+
+    lines = [line.split() for line in out.getvalue().splitlines() if line]
+    verdicts = [line[-1] for line in lines if len(line) > 2 and line[1] == "/"]
+    assert (len(verdicts), set(verdicts)) == (13, {"met", "missed"})
+    assert ["dateline", "1,234", "1.00", "1.00", "4.00", "200", "6,000", "7,000"] in lines
 
 
 def test_the_chart_is_a_picture_that_needs_nothing_else() -> None:
