@@ -125,7 +125,7 @@ def main() -> None:
     """Run the command line; what can be expected to go wrong is told in one line."""
     try:
         app(prog_name="benchmarks")
-    except (DatelineError, Broken, KeyError, OSError) as error:
+    except (DatelineError, Broken, LookupError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         sys.exit(IMPOSSIBLE)
     except KeyboardInterrupt:

@@ -93,12 +93,16 @@ class Ground:
         name = f"contest_{self._count}"
         if entrant.backend == "sqlite":
             path = self.folder / f"{name}.db"
-            yield f"sqlite:///{path}"
-            for found in self.folder.glob(f"{name}.db*"):
-                found.unlink()
+            try:
+                yield f"sqlite:///{path}"
+            finally:
+                for found in self.folder.glob(f"{name}.db*"):
+                    found.unlink()
         else:
-            yield self.server.database(name)
-            self.server.drop(name)
+            try:
+                yield self.server.database(name)
+            finally:
+                self.server.drop(name)
 
     def hold(
         self, contest: Contest, entrants: Sequence[Entrant], size: Size, turn: Callable[[], object] = lambda: None

@@ -127,9 +127,9 @@ def entrant(name: str, among: Sequence[Entrant] = FIELD) -> Entrant:
     """Return one by its name.
 
     Raises:
-        KeyError: There is none of that name.
+        LookupError: There is none of that name.
     """
     for one in among:
         if one.name == name:
             return one
-    raise KeyError(f"no contestant {name!r}; there are {', '.join(one.name for one in among)}")
+    raise LookupError(f"no contestant {name!r}; there are {', '.join(one.name for one in among)}")
