@@ -10,7 +10,6 @@ from pathlib import Path
 from shutil import which
 
 from benchmarks.contestant import Contestant
-from dateline.testing.postgres import servers
 
 __all__ = ["BASE", "CEILING", "FIELD", "Entrant", "entrant", "program"]
 
@@ -57,6 +56,9 @@ class Entrant:
 
 def program(name: str) -> Path | None:
     """Return where a program of PostgreSQL's is: beside the servers, or where programs are."""
+    # Not above: every contestant's process would import dateline, and most have no use for it.
+    from dateline.testing.postgres import servers  # noqa: PLC0415
+
     for found in servers():
         if found.binaries is not None and (found.binaries / name).is_file():
             return found.binaries / name
