@@ -13,6 +13,7 @@ from dateline import Event, Insert, Personal, Record, Runner, Snapshot, Update, 
 from dateline.core.model import PERSONAL
 from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive
+from dateline.run.path import Given
 from dateline.sql.statement import Batch, Result
 from dateline.testing.postgres import Postgres
 from tests.contract.conftest import Mall, Shop, Sync
@@ -49,7 +50,7 @@ def url(shop: Shop) -> str:
 def trips(runner: Runner, event: Event, **given: Any) -> list[list[str]]:
     """Return what each round trip of a dispatch was for, once the tables are known."""
     counting = Counting(runner)
-    flow = runner.dispatching(event, **{"actor": COUNTER, **given})
+    flow = runner.dispatching(event, cast(Given, {"actor": COUNTER, **given}))
     drive(flow, counting, Budget(timedelta(seconds=5)), lambda apart: None)
     counting.connection.close()
     return [trip for trip in counting.trips if trip[0] != "traits"]

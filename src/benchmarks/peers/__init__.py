@@ -1,0 +1,1 @@
+"""The contestants, one module each; a peer's library is imported only when it is its turn."""
