@@ -17,13 +17,13 @@ from dateline import Runner, load
 
 __all__ = ["PATIENT", "READ", "TAKEN", "WRITE", "Guarded", "parameters"]
 
-PATIENT = """(SELECT coalesce(json_agg(q)::text, '[]') FROM (
-    SELECT id, name, ward, weight_g, prescribed, last_drug, last_dose_mg FROM patient WHERE id = $1::varchar ORDER BY id LIMIT 2
+PATIENT = """(SELECT coalesce('[' || string_agg(row_to_json(q)::text, ',') || ']', '[]') FROM (
+    SELECT id, last_dose_mg, last_drug, name, prescribed, ward, weight_g FROM patient WHERE id = $1::varchar ORDER BY id LIMIT 2
 ) AS q)"""
 """The patient as the guard compares it."""
 
-TAKEN = """(SELECT coalesce(json_agg(q)::text, '[]') FROM (
-    SELECT id, drug, dose_mg, directions FROM prescription
+TAKEN = """(SELECT coalesce('[' || string_agg(row_to_json(q)::text, ',') || ']', '[]') FROM (
+    SELECT directions, dose_mg, drug, id FROM prescription
     WHERE patient = $1::varchar AND active IS true ORDER BY id DESC LIMIT 5
 ) AS q)"""
 """The prescriptions as the guard compares them."""
@@ -125,7 +125,7 @@ def _try(connection: psycopg.Connection[Any], unit: Unit) -> None:
     seen = cursor.execute(READ, (unit.patient,)).fetchone()
     assert seen is not None
     patient, taken = orjson.loads(seen[0])[0], orjson.loads(seen[1])
-    made = trail.trail_of(unit, patient, taken)
+    made = trail.trail_of(unit, patient, taken, texts=seen)
     cursor.execute(WRITE, (unit.patient, *seen, *parameters(unit, patient, made))).fetchone()
 
 

@@ -69,7 +69,7 @@ class Filters:
             if not isinstance(found, types) or (isinstance(found, bool) and bool not in types):
                 raise Malformed(f"{name}= is {told}; not {type(found).__name__}")
         if not 1 <= self.limit <= MOST:
-            limit = self.limit if abs(self.limit) < 10**9 else "…"
+            limit = self.limit if abs(self.limit) < 10**18 else "…"
             raise Malformed(f"limit={limit}: a page holds 1 to {MOST} entries")
         if self.row is not None and self.table is None:
             raise Malformed("row= is a key within a table; pass table= too")
