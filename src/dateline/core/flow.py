@@ -44,7 +44,7 @@ from dateline.errors import (
 __all__ = ["committed_from", "flow", "recorded", "snapshots_of"]
 
 ALONE_AFTER = 5
-"""Lost tries after which a writer queues for its turn instead of trying its luck."""
+"""Tries lost in the queue of its subjects, after which a writer queues behind all that still lose."""
 
 BACKDATE = "backdate"
 
@@ -56,7 +56,8 @@ _RECORDED = frozenset({"dateline_event_id", "dateline_event.tenant, dateline_eve
 class _Tries:
     count: int = 0
     look: bool = False
-    alone: bool = False
+    conflicts: int = 0
+    turns: int = 0
     careful: bool = False
     root: UUID | None = None
     refusal: Refused | None = None
@@ -79,7 +80,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
             except Conflict:
                 if request.joined:
                     raise
-                tries.lost = None
+                tries.conflicts, tries.lost = tries.conflicts + 1, None
             except Broken as broken:
                 if tries.refusal is not None:
                     # The record of the refusal breaks a constraint itself, and would do so for ever.
@@ -98,10 +99,11 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
             except Lost as lost:
                 if request.joined:
                     raise
-                tries.look, tries.alone, tries.lost = True, False, lost
+                tries.look, tries.turns, tries.lost = True, 0, lost
             tries.count += 1
             try:
-                yield Pause(tries.count)
+                # Whoever holds a turn keeps others waiting.
+                yield Pause(0 if tries.turns else tries.count)
             except Contention:
                 if tries.lost is not None:
                     # It was no other writer that took the time.
@@ -125,7 +127,7 @@ def _broken(broken: Broken) -> ConstraintRefused:
 
 
 def _left(store: Store, tries: _Tries) -> Flow[None]:
-    if tries.alone:
+    if tries.turns:
         try:
             yield from store.leave()
         except DatelineError:
@@ -137,9 +139,13 @@ def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) ->
     if tries.refusal is not None:
         yield from _refuse(request, versions, store, tries.refusal)
         raise tries.refusal
-    if tries.count >= ALONE_AFTER and not tries.alone:
-        yield from store.queue()
-        tries.alone = True
+    wanted = (tries.conflicts > 0) + (tries.conflicts > ALONE_AFTER)
+    while tries.turns < wanted:
+        # Those that lost over one subject take turns from the first lost try on: each try that is lost is work for nothing. Who loses
+        # even so, to writers of other subjects, queues with all of their kind; nobody waits for the first queue within the second.
+        tries.turns += 1
+        places = request.event.subjects if tries.turns == 1 else ()
+        yield from store.queue(request.tenant, places)
     return (yield from _attempt(request, versions, store, tries))
 
 

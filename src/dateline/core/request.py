@@ -207,8 +207,12 @@ class Store(Protocol):
         """Return the first of the line of events that a cause stands in."""
         ...
 
-    def queue(self) -> Flow[None]:
-        """Wait for the turn of a writer that lost too often."""
+    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[None]:
+        """Wait for a turn behind all that lost a try over one of these subjects; without any, behind all that lost too often.
+
+        Raises:
+            Conflict: When it took longer than this database lets anybody wait.
+        """
         ...
 
     def leave(self) -> Flow[None]:

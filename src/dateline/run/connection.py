@@ -99,6 +99,11 @@ def _result(cursor: Any, rows: Any) -> Result:
     return Result(rows, cursor.rowcount)
 
 
+def _has_rows(cursor: Any) -> bool:
+    # Not by the cursor's description, which makes an object of each column.
+    return bool(cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK)
+
+
 class Connection:
     """One checked-out connection, taken when it is first needed and replaced when it is lost.
 
@@ -158,7 +163,7 @@ class Connection:
                     failure = failure or error
                 if failure is not None:
                     raise failure
-            return [_result(cursor, cursor.fetchall() if cursor.description else ()) for cursor in cursors]
+            return [_result(cursor, cursor.fetchall() if _has_rows(cursor) else ()) for cursor in cursors]
         except NotStorable as error:
             self._settled(error)
             raise
@@ -262,7 +267,7 @@ class AsyncConnection:
                     failure = failure or error
                 if failure is not None:
                     raise failure
-            return [_result(cursor, await cursor.fetchall() if cursor.description else ()) for cursor in cursors]
+            return [_result(cursor, await cursor.fetchall() if _has_rows(cursor) else ()) for cursor in cursors]
         except NotStorable as error:
             await self._settled(error)
             raise

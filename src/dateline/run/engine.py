@@ -92,7 +92,7 @@ def _pin(settings: Settings) -> Callable[[Any, Any], None]:
         else:
             connection.autocommit = True
             # A row that somebody holds must not hold a request for longer than its time budget can notice.
-            busy = int(settings.busy.total_seconds() * 1000)
+            busy = max(1, int(min(settings.busy, settings.budget).total_seconds() * 1000))
             cursor.execute(f"{postgres.SESSION}; SET lock_timeout = {busy}")
         cursor.close()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Dialect, Text, TypeDecorator, func, select
@@ -126,16 +128,40 @@ class Merger:
         return self._numbers[key]
 
     def whole(self, sql: str) -> Whole:
-        """Return the statement that was put together."""
-        return Whole(sql, tuple(self._sources))
+        """Return the statement that was put together; its parameters are numbered anew, each scope's together."""
+        order = sorted(
+            range(len(self._sources)), key=lambda place: (self._sources[place][1].get is None, self._sources[place][0])
+        )
+        numbers = {old + 1: new + 1 for new, old in enumerate(order)}
+        text = _NUMBER.sub(lambda found: f"${numbers[int(found[1])]}" if found[1] else found[0], sql)
+        return Whole.of(text, [self._sources[place] for place in order])
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A statement of several pieces, and where each of its parameters comes from: the scope, and what in it."""
+    """A statement of several pieces, and where each of its parameters comes from.
+
+    Args:
+        given: What takes the first parameters out of an event.
+        groups: For each scope what takes its parameters, in order, out of its named values.
+        processed: The places of parameters that the driver takes in another form, with what makes it.
+    """
 
     sql: str
-    sources: tuple[tuple[str, Source], ...]
+    given: tuple[Callable[[Event], Any], ...]
+    groups: tuple[tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]], ...]
+    processed: tuple[tuple[int, Callable[[Any], Any]], ...]
+
+    @classmethod
+    def of(cls, sql: str, sources: Sequence[tuple[str, Source]]) -> Whole:
+        """Return a statement whose parameters come in this order: the event's first, then each scope's together."""
+        given = tuple(source.get for _, source in sources if source.get is not None)
+        named = [(scope, source) for scope, source in sources if source.get is None]
+        groups = tuple(
+            (scope, _taker([source for _, source in found])) for scope, found in groupby(named, itemgetter(0))
+        )
+        processed = ((place, source.process) for place, (_, source) in enumerate(sources))
+        return cls(sql, given, groups, tuple((place, process) for place, process in processed if process is not None))
 
     def bind(self, scopes: Mapping[str, Mapping[str, Any]], event: Event) -> list[Any]:
         """Return the parameters in order.
@@ -143,11 +169,19 @@ class Whole:
         Args:
             scopes: The named values of each scope.
         """
-        made = []
-        for scope, (name, get, constant, process, _) in self.sources:
-            value = get(event) if get is not None else scopes[scope].get(name, constant)
-            made.append(value if process is None else process(value))
+        made = [get(event) for get in self.given]
+        for scope, take in self.groups:
+            made += take(scopes[scope])
+        for place, process in self.processed:
+            made[place] = process(made[place])
         return made
+
+
+def _taker(sources: Sequence[Source]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    constants = {source.name: source.constant for source in sources if source.constant is not None}
+    if len(sources) > 1 and not constants:
+        return itemgetter(*(source.name for source in sources))
+    return lambda values: tuple(values.get(source.name, source.constant) for source in sources)
 
 
 # Quoted text is passed over.

@@ -125,12 +125,12 @@ class Dialect(ABC):
         """Return what gives the next value of a column that the database assigns, before its row is inserted."""
 
     @abstractmethod
-    def queue(self) -> tuple[Statement, ...]:
-        """Return what asks for the turn of a writer that lost too often, and gives true or false; nothing where writers queue anyway."""
+    def queue(self, places: Sequence[int]) -> tuple[Statement, ...]:
+        """Return what waits for the turn at each place in order, or, without any, for that of all; nothing where writers queue anyway."""
 
     @abstractmethod
     def leave(self) -> tuple[Statement, ...]:
-        """Return what gives up the turn."""
+        """Return what gives up all turns."""
         ...
 
     @abstractmethod

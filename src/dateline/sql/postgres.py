@@ -86,11 +86,12 @@ class Postgres(Dialect):
     def rehearsed(self) -> tuple[Statement, ...]:
         return (Statement("SET CONSTRAINTS ALL IMMEDIATE", name="rehearse"),)
 
-    def queue(self) -> tuple[Statement, ...]:
-        return (Statement("SELECT pg_try_advisory_lock($1)", (QUEUE,), "queue"),)
+    def queue(self, places: Sequence[int]) -> tuple[Statement, ...]:
+        # Waited for, no longer than the session's lock_timeout: asked for again and again, the turn would go to nobody for a while.
+        return tuple(Statement("SELECT pg_advisory_lock($1)", (place,), "queue") for place in places or (QUEUE,))
 
     def leave(self) -> tuple[Statement, ...]:
-        return (Statement("SELECT pg_advisory_unlock($1)", (QUEUE,), "leave"),)
+        return (Statement("SELECT pg_advisory_unlock_all()", (), "leave"),)
 
 
 class PostgresReading(Reading):

@@ -102,7 +102,7 @@ class Sqlite(Dialect):
     def insert(self, table: Any) -> Any:
         return insert(table)
 
-    def queue(self) -> tuple[Statement, ...]:
+    def queue(self, places: Sequence[int]) -> tuple[Statement, ...]:
         return ()
 
     def leave(self) -> tuple[Statement, ...]:

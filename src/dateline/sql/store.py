@@ -8,11 +8,12 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
 
+from dateline.core.canon import canonical, digest
 from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.plan import Change
-from dateline.core.request import Broken, Draft, Ending, Flow, Pause, Request, Seen, Written
+from dateline.core.request import Broken, Draft, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict, NotStorable
 from dateline.sql import tables
@@ -29,6 +30,8 @@ from dateline.sql.types import Instant
 __all__ = ["SqlStore"]
 
 SAVEPOINT = "dateline"
+
+_INSTANT = Instant()
 
 
 class SqlStore:
@@ -93,16 +96,12 @@ class SqlStore:
         found = results[0].rows
         return UUID(str(found[0][0])) if found else cause
 
-    def queue(self) -> Flow[None]:
+    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[None]:
         """As `Store.queue`."""
-        statements, tries = self.dialect.queue(), 0
-        while statements:
-            results = yield Batch(statements)
-            if results[0].rows[0][0]:
-                return
-            tries += 1
-            # Asked for again and again rather than waited for: the pause keeps the time budget.
-            yield Pause(tries)
+        # In one order for all, so that two that want the same two do not wait for each other.
+        places = sorted({digest(canonical([tenant, subject])) for subject in subjects})
+        if statements := self.dialect.queue([int(place[:15], 16) for place in places]):
+            yield Batch(statements)
 
     def leave(self) -> Flow[None]:
         """As `Store.leave`."""
@@ -224,6 +223,6 @@ class SqlStore:
 
 
 def _instant(value: Any, dialect: Dialect) -> datetime:
-    found = Instant().process_result_value(value, dialect.sql)
+    found = _INSTANT.process_result_value(value, dialect.sql)
     assert found is not None
     return found
