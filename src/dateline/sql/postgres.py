@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
+from dateline.sql.interval import interval
 from dateline.sql.statement import Result, Statement
 from dateline.sql.types import Instant
 
@@ -237,7 +238,7 @@ _FROM_JSON: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (sqltypes.Time, time.fromisoformat),
     (sqltypes.Uuid, UUID),
     (sqltypes.LargeBinary, base64.b64decode),
-    (postgresql.INTERVAL, TypeAdapter(timedelta).validate_python),
+    (postgresql.INTERVAL, interval),
 )
 
 
@@ -246,7 +247,8 @@ def _converter(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     if isinstance(kind, Instant) or (isinstance(kind, sqltypes.String) and not isinstance(kind, sqltypes.Enum)):
         return None
     if isinstance(kind, sqltypes.Interval | postgresql.INTERVAL):
-        return None
+        # pydantic takes one sign for all of it, and the server writes one for each part.
+        return lambda value: None if value is None else interval(value)
     if isinstance(kind, sqltypes.ARRAY):
         inner = _converter(kind.item_type)
         return None if inner is None else (lambda items: [inner(item) for item in items])
