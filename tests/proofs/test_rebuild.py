@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
-
-from sqlalchemy import select
 
 from dateline import Event, Runner
 from tests.proofs.bank import Bank, Cell, Clear, Post, Put, Renew
-from tests.proofs.evidence import asked
+from tests.proofs.evidence import live, operations, rebuilt
 from tests.proofs.racing import again, on_every_path_and_15, on_newest, race
 
 THREADS = 8
 NAMES = ("one", "two", "three")
-
-Rows = dict[tuple[str, str], dict[str, Any]]
 
 
 def anything(dice: random.Random) -> Event:
@@ -61,33 +55,6 @@ def joined(runner: Runner, events: Iterable[Event], rolled_back: bool) -> None:
         pass
 
 
-def operations(bank: Bank, order: str) -> list[Any]:
-    return asked(
-        bank.engine,
-        "SELECT o.table_name, o.row_key, o.before, o.after FROM dateline_operation o "
-        f"JOIN dateline_event e ON e.tenant = o.tenant AND e.seq = o.seq ORDER BY {order}, o.ordinal",
-    )
-
-
-def rebuilt(found: list[Any]) -> tuple[Rows, int]:
-    """Return the rows that the operations make of empty tables, and how many of them did not fit what was there."""
-    rows: Rows = {}
-    impossible = 0
-    for table, key, before, after in found:
-        impossible += rows.get((table, key)) != (before and json.loads(before))
-        if after is None:
-            rows.pop((table, key), None)
-        else:
-            rows[table, key] = json.loads(after)
-    return rows, impossible
-
-
-def live(bank: Bank) -> Rows:
-    with bank.engine.connect() as connection:
-        cells = connection.execute(select(Cell.name, Cell.text, Cell.writes))
-        return {("cell", cell.name): cell._asdict() for cell in cells}
-
-
 @on_every_path_and_15
 def test_the_operations_in_the_order_of_seq_make_the_tables_again(
     bank: Bank, path: Callable[[Runner], None], times: Callable[[int], int], figure: Callable[[str], None]
@@ -97,13 +64,13 @@ def test_the_operations_in_the_order_of_seq_make_the_tables_again(
 
     turmoil(runner, times(60))
 
-    found = operations(bank, "o.seq")
+    found = operations(bank.engine, "o.seq")
     verbs = Counter(
         ("update" if before and after else "insert" if after else "delete") for _, _, before, after in found
     )
     figure(f"{dict(sorted(verbs.items()))}")
     assert min(verbs["insert"], verbs["update"], verbs["delete"]) > 10
-    assert rebuilt(found) == (live(bank), 0)
+    assert rebuilt(found) == (live(bank.engine, Cell), 0)
     assert runner.verify().ok
 
 
@@ -113,7 +80,9 @@ def test_control_in_the_order_of_the_events_ids_some_steps_are_impossible(
 ) -> None:
     turmoil(bank.runner(), times(60))
 
-    _, impossible = rebuilt(operations(bank, "e.id"))
+    _, impossible = rebuilt(operations(bank.engine, "e.id"))
 
-    figure(f"{impossible} impossible steps by id, {rebuilt(operations(bank, 'e.recorded_at'))[1]} by recorded_at")
+    figure(
+        f"{impossible} impossible steps by id, {rebuilt(operations(bank.engine, 'e.recorded_at'))[1]} by recorded_at"
+    )
     assert impossible > 0
