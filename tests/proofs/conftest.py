@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from dateline.testing.postgres import Postgres
-from tests.proofs import goods, lists, sheets  # noqa: F401 - their tables are made with the bank's
+from tests.proofs import goods, lists, seats, sheets  # noqa: F401 - their tables are made with the bank's
 from tests.proofs.bank import Bank, make_tables
 
 _FIGURES = pytest.StashKey[list[str]]()
