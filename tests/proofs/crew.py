@@ -40,7 +40,8 @@ class Orders:
         joined: How many of ten events go together with another, in one transaction.
         kills: How many processes are killed, at moments that nobody chose.
         points: How many of a thousand events bring their process to an end in the midst of their commit.
-        only: The one kind of event that is sent; all sorts without it.
+        only: The one kind of event that is sent: "one" for additions to one account, "own" for one account a
+            process, without a key; all sorts where it is empty.
         weakened: "claimless", "unguarded" or "deferred".
         patience: Seconds that a request may fight for its turn.
     """
@@ -117,8 +118,9 @@ def event_of(key: str, only: str) -> Event:
         "clear": lambda: Clear(name=name),
         "renew": lambda: Renew(name=name, text=key),
         "one": lambda: Add(account="a0", cents=1),
+        "own": lambda: Add(account=f"a{key.split('-')[1]}", cents=1),
     }
-    return made[only or dice.choice(sorted(made.keys() - {"one"}))]()
+    return made[only or dice.choice(sorted(made.keys() - {"one", "own"}))]()
 
 
 def digest_of(done: Committed) -> str:
@@ -140,7 +142,7 @@ class Worker:
         self.process = process
         self.life = life
         self.told = told
-        settings = Settings(budget=seconds(orders.patience), busy=seconds(min(10, orders.patience)))
+        settings = Settings(budget=seconds(orders.patience))
         self.runner = self._weakened(through(url, settings))
 
     def _weakened(self, runner: Through) -> Through:
@@ -185,7 +187,8 @@ class Worker:
 
     def _answers(self, key: str, alone: str) -> list[tuple[str, str, str, bool]]:
         event = event_of(key, self.orders.only)
-        given = {"actor": "crowd", "key": key}
+        # What takes the key writes first, and so makes a writer of any transaction.
+        given = {"actor": "crowd", "key": None if self.orders.only == "own" else key}
         done = []
         if random.Random(f"{key}-joined").randrange(10) < self.orders.joined:
 
