@@ -15,6 +15,9 @@ from itertools import pairwise
 
 __all__ = ["Append", "Look", "Transaction", "phenomena"]
 
+After = Mapping[tuple[str, str], set[str]]
+"""Which transactions come after one, by the kind of reason."""
+
 PHENOMENA = ("G0", "G1a", "G1b", "G1c", "G2", "lost", "twice", "unordered", "internal")
 
 
@@ -47,7 +50,19 @@ class Transaction:
     committed: bool = True
 
 
-def phenomena(history: Iterable[Transaction], final: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+class Phenomena(dict[str, int]):
+    """How often each phenomenon occurs.
+
+    Args:
+        told: Who is in the first cycle, if there is one.
+    """
+
+    def __init__(self, found: Mapping[str, int], told: str) -> None:
+        super().__init__(found)
+        self.told = told
+
+
+def phenomena(history: Iterable[Transaction], final: Mapping[str, tuple[int, ...]]) -> Phenomena:
     """Return how often each phenomenon occurs; those that do not are left out, so that a serializable history gives nothing.
 
     Returns:
@@ -93,25 +108,47 @@ def phenomena(history: Iterable[Transaction], final: Mapping[str, tuple[int, ...
             if len(seen) < len(ends):
                 edge("rw", transaction, writer[ends[len(seen)]])
     ids = [t.id for t in whole if t.committed]
-    found["G0"] = _cycles(ids, after, "ww")
-    found["G1c"] = _cycles(ids, after, "ww", "wr") if not found["G0"] else 0
-    found["G2"] = _cycles(ids, after, "ww", "wr", "rw") if not found["G0"] + found["G1c"] else 0
-    return {name: found[name] for name in PHENOMENA if found[name]}
+    found["G0"] = len(_knots(ids, after, "ww"))
+    found["G1c"] = len(_knots(ids, after, "ww", "wr")) if not found["G0"] else 0
+    knots = _knots(ids, after, "ww", "wr", "rw")
+    found["G2"] = len(knots) if not found["G0"] + found["G1c"] else 0
+    return Phenomena({name: found[name] for name in PHENOMENA if found[name]}, _told(whole, after, knots[:1]))
+
+
+def _told(whole: Iterable[Transaction], after: After, knots: list[list[str]]) -> str:
+    """Return who is in a knot, what they did, and why one comes before another."""
+    members = {id for knot in knots for id in knot}
+    lines = []
+    for transaction in whole:
+        if transaction.id in members:
+            did = [
+                f"saw {len(one.seen)} of {one.of}, the last {one.seen[-1:]}"
+                if isinstance(one, Look)
+                else f"put {one.number} into {one.to}"
+                for one in transaction.did
+            ]
+            then = [
+                f"{kind} {sorted(n & members)}"
+                for (kind, id), n in after.items()
+                if id == transaction.id and n & members
+            ]
+            lines.append(f"{transaction.id}: {'; '.join(did)}. Before: {', '.join(then)}")
+    return "\n".join(lines)
 
 
 def _last(transaction: Transaction, name: str) -> int:
     return [one.number for one in transaction.did if isinstance(one, Append) and one.to == name][-1]
 
 
-def _cycles(ids: Iterable[str], after: Mapping[tuple[str, str], set[str]], *kinds: str) -> int:
-    """Return how many knots there are: largest sets of transactions each of which comes before each other.
+def _knots(ids: Iterable[str], after: After, *kinds: str) -> list[list[str]]:
+    """Return the largest sets of transactions of which each comes before each other.
 
     Source: R. Tarjan, Depth-first search and linear graph algorithms, 1972; with a stack of its own, since histories are long.
     """
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     open_: dict[str, None] = {}
-    knots = 0
+    knots: list[list[str]] = []
 
     def heirs(id: str) -> list[str]:
         return [next_ for kind in kinds for next_ in after.get((kind, id), ())]
@@ -130,12 +167,10 @@ def _cycles(ids: Iterable[str], after: Mapping[tuple[str, str], set[str]], *kind
                 if ahead:
                     low[ahead[-1][0]] = min(low[ahead[-1][0]], low[id])
                 if low[id] == index[id]:
-                    size = 0
-                    while open_:
-                        size += 1
-                        if open_.popitem()[0] == id:
-                            break
-                    knots += size > 1
+                    knot = [open_.popitem()[0]]
+                    while knot[-1] != id:
+                        knot.append(open_.popitem()[0])
+                    knots += [knot] if len(knot) > 1 else []
             elif next_ not in index:
                 index[next_] = low[next_] = len(index)
                 open_[next_] = None

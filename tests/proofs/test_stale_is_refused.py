@@ -167,6 +167,7 @@ def test_every_change_of_what_was_seen_is_refused_by_row_and_field_and_no_other_
         if turn % 25 == 24:
             # A session that begins otherwise must see the same.
             settings.add(ward.hostile())
+            runner.close()
             runner = on(bank)
         by_preview = ward.dice.random() < 0.5
         expects = seen if by_preview else seen.fingerprints
