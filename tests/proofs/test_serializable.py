@@ -84,7 +84,7 @@ class Workload:
                     done += 1
                     self._transfer(dice)
                 case 1:
-                    self._look(f"{thread}-{done}", era, dice)
+                    self._look(f"{next(numbers)}", era, dice)
                 case 2 | 3 | 4:
                     events = sorted((self._touch(numbers, era, dice) for _ in range(2)), key=lambda one: one.line)
                     done += len(events)
