@@ -9,14 +9,15 @@ from threading import Event as Signal
 from threading import Thread
 from typing import Self
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, text
 
 from dateline import Rejected, Runner
 from dateline.errors import DatelineError
 from tests.proofs.bank import VERSIONS, Account, Bank, Cell, Payment, make_tables
 from tests.proofs.crashing import Crashing, crashing
 from tests.proofs.crew import Orders, event_of, sent
-from tests.proofs.evidence import Rows, asked, count, live, open_transactions, operations, rebuilt
+from tests.proofs.evidence import Rows, asked, count, live, open_transactions, operations, rebuilt, tables
 from tests.proofs.racing import on_newest
 
 TABLES = (Account, Payment, Cell)
@@ -76,6 +77,28 @@ def test_processes_that_are_killed_at_any_moment_leave_nothing_in_part_and_lose_
     assert len(
         told.answers.keys() & {f"key-{p}-{t}-{n}" for p in range(4) for t in range(2) for n in range(orders.keys)}
     )
+
+
+@on_newest
+@pytest.mark.parametrize("table", ["event", "operation", "effect", "delivery", "claim", "account"])
+def test_control_a_part_that_is_missing_is_seen(bank: Bank, table: str) -> None:
+    bank.accounts(8, cents=10**6)
+    baseline = live(bank.engine, *TABLES)
+    with bank.runner() as runner:
+        for number in range(3):
+            runner.dispatch(event_of(f"{number}", "pay"), actor="crowd", key=f"{number}")
+    assert_whole(bank, baseline)
+
+    [name] = [found for found in tables(bank.engine) if found in (table, f"dateline_{table}")]
+    with bank.engine.begin() as connection:
+        if table == "account":
+            connection.execute(text("UPDATE account SET cents = cents + 1 WHERE id = 'a0'"))
+        else:
+            column = "event" if table == "claim" else "seq"
+            connection.execute(text(f"DELETE FROM {name} WHERE {column} = (SELECT {column} FROM {name} LIMIT 1)"))
+
+    with pytest.raises(AssertionError):
+        assert_whole(bank, baseline)
 
 
 class Senders:

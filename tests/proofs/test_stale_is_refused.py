@@ -301,6 +301,27 @@ def test_control_a_guard_by_value_does_not_see_it(bank: Bank, change: str) -> No
 
 
 @on_postgresql
+@pytest.mark.parametrize("change", ALIKE.values(), ids=ALIKE)
+def test_what_a_drivers_values_do_not_tell_apart_is_the_same_to_whoever_saw_it(bank: Bank, change: str) -> None:
+    ward, runner = Ward(bank, random.Random(3)), on(bank)
+    ward.fill()
+
+    def changed() -> None:
+        with bank.engine.begin() as connection:
+            connection.execute(text(f"UPDATE sheet SET {change}"))
+
+    changed()
+    for by_preview in (True, False):
+        seen = previewed(runner, "north")
+        changed()
+
+        expects = seen if by_preview else seen.fingerprints
+        done = runner.dispatch(Look(ward="north"), actor="reader", expects=expects)
+
+        assert done.plan == seen.plan
+
+
+@on_postgresql
 def test_a_padded_text_is_the_same_text(bank: Bank) -> None:
     ward, runner = Ward(bank, random.Random(4)), on(bank)
     ward.fill()
