@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dateline import (
@@ -11,6 +13,7 @@ from dateline import (
     Insert,
     Record,
     Reject,
+    Runner,
     Snapshot,
     Update,
     Versions,
@@ -20,9 +23,9 @@ from dateline import (
     handler,
     rows,
 )
-from tests.proofs.bank import Base
+from tests.proofs.bank import Bank, Base
 
-__all__ = ["LISTS", "Count", "Draw", "Duty", "Fill", "Item", "Line", "Move", "Purse", "Touch", "Turn"]
+__all__ = ["LISTS", "Count", "Draw", "Duty", "Fill", "Item", "Line", "Move", "Touch", "Turn", "on", "purses"]
 
 
 class Line(Base):
@@ -214,3 +217,16 @@ LISTS = Versions.of(
         )
     }
 )
+
+
+def on(bank: Bank, weakened: Callable[[Runner], None] = lambda _: None, **settings: Any) -> Runner:
+    """Open a runner of this application, weakened or not."""
+    runner = bank.opened(lambda url, kept: Runner(url, versions=LISTS, settings=kept), **settings)
+    weakened(runner)
+    return runner
+
+
+def purses(bank: Bank, many: int, cents: int = 0) -> None:
+    """Make so many purses: p00, p01 and so on."""
+    with bank.engine.begin() as connection:
+        connection.execute(insert(Purse), [{"id": f"p{index:02}", "cents": cents} for index in range(many)])
