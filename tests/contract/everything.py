@@ -128,7 +128,11 @@ KINDS = {
     ),
     "enum_text": Kind(SqlEnum("one", "two", name="words", native_enum=False), str, "one", "two", "one"),
     "interval": Kind(
-        Interval(), timedelta, timedelta(days=1, hours=2, microseconds=5), timedelta(0), "P1DT2H0.000005S"
+        Interval(),
+        timedelta,
+        timedelta(days=1, hours=2, microseconds=5),
+        timedelta(hours=-3, seconds=7),
+        "P1DT2H0.000005S",
     ),
     "cents": Kind(Cents(), Decimal, Decimal("12.5"), Decimal("-0.01"), 1250),
     "csv": Kind(Csv(), tuple[str, ...], ("a", "b"), ("c",), "a,b", empty=()),

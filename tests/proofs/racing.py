@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -78,9 +79,13 @@ def race(threads: int, work: Callable[[int], T]) -> list[T]:
 def again(work: Callable[[], T], patience: float = 60) -> T:
     """Repeat what lost against another writer, as whoever opens `together` has to."""
     end = time.monotonic() + patience
+    tries = 0
     while True:
         try:
             return work()
         except Conflict:
             if time.monotonic() > end:
                 raise
+        tries += 1
+        # Those that lost together must not come back together, or a crowd loses for ever.
+        time.sleep(random.random() * min(0.5, 0.002 * 2 ** min(tries, 10)))

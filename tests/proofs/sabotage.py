@@ -28,7 +28,9 @@ __all__ = [
     "Unguarded",
     "Watching",
     "at_read_committed",
+    "at_repeatable_read",
     "through",
+    "unguarded",
     "writes",
 ]
 
@@ -65,11 +67,25 @@ def writes(batch: Batch) -> bool:
 
 def at_read_committed(runner: Runner) -> None:
     """Put a runner on PostgreSQL's default isolation, with its guard as it is."""
-    runner.store.dialect.begin = runner.store.dialect.begin_unguarded
+    _at(runner, "read committed")
+
+
+def at_repeatable_read(runner: Runner) -> None:
+    """Put a runner on snapshot isolation, as others call it, with its guard as it is."""
+    _at(runner, "repeatable read")
+
+
+def _at(runner: Runner, level: str) -> None:
+    runner.store.dialect.begin = f"BEGIN ISOLATION LEVEL {level.upper()}"
 
     @event.listens_for(runner.engine, "connect")
     def default(connection: Any, record: Any) -> None:
-        connection.execute("SET default_transaction_isolation = 'read committed'")
+        connection.execute(f"SET default_transaction_isolation = '{level}'")
+
+
+def unguarded(runner: Runner) -> None:
+    """Have a runner forget the guard."""
+    runner.store = Unguarded(runner.store.dialect, runner.versions)
 
 
 class ThreeTries(Budget):

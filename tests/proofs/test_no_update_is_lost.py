@@ -9,10 +9,10 @@ import pytest
 from dateline import Preview, Refused, Rejected, Runner, StaleSnapshot
 from dateline.errors import ClashingSteps, Difference
 from dateline.run.connection import Connection
-from tests.proofs.bank import VERSIONS, Account, Add, Bank, Book, Clear, Informed, Pay, Put, Twice
+from tests.proofs.bank import Account, Add, Bank, Book, Clear, Informed, Pay, Put, Twice
 from tests.proofs.evidence import checksums, count
 from tests.proofs.racing import on_both_paths, on_every_path_and_15, on_newest, on_postgresql, race
-from tests.proofs.sabotage import Sabotage, Through, Unguarded, Watching, at_read_committed, through
+from tests.proofs.sabotage import Sabotage, Through, Watching, at_read_committed, through, unguarded
 
 THREADS = 8
 
@@ -25,10 +25,6 @@ def storm(runner: Runner, accounts: list[str], each: int) -> None:
             runner.dispatch(Add(account=accounts[(index + turn) % len(accounts)], cents=1), actor="crowd")
 
     race(THREADS, add)
-
-
-def unguarded(runner: Runner) -> None:
-    runner.store = Unguarded(runner.store.dialect, VERSIONS)
 
 
 @on_every_path_and_15

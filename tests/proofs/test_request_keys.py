@@ -12,6 +12,7 @@ import pytest
 from dateline import Committed, Rejected, Runner
 from dateline.errors import KeyReused
 from tests.proofs.bank import VERSIONS, Add, Bank, Pay
+from tests.proofs.crew import Orders, event_of, sent
 from tests.proofs.evidence import asked, count
 from tests.proofs.racing import again, on_every_path, on_every_path_and_15, on_newest, race
 from tests.proofs.sabotage import Claimless
@@ -140,6 +141,45 @@ def test_a_key_raced_inside_together_happens_once_and_all_get_the_same_answer(
     for answers in got:
         assert all(answer == answers[0] for answer in answers)
     assert bank.cents() == {"a0": keys, "a1": keys * THREADS}
+
+
+@on_newest
+def test_a_key_that_fifty_race_for_in_processes_that_are_killed_happens_once_and_all_get_the_same_answer(
+    bank: Bank, times: Callable[[int], int], figure: Callable[[str], None]
+) -> None:
+    bank.accounts(8)
+    orders = Orders(keys=times(25), processes=5, threads=10, racing=True, joined=3, kills=times(4), only="add")
+
+    told = sent(bank.url, orders)
+
+    keys = {key: answers for key, answers in told.answers.items() if key.startswith("key-")}
+    figure(f"{orders.keys} keys, {sum(map(len, keys.values()))} answers, {told.kills} processes killed")
+    assert not told.faults
+    assert told.kills > 0
+    assert len(keys) == orders.keys
+    for answers in keys.values():
+        assert len(answers) >= 50
+        assert len({digest for digest, _ in answers}) == 1
+        # The first of all may have been lost with its process; then the others heard of it.
+        assert sum(not repeated for _, repeated in answers) <= 1
+    assert sum(bank.cents().values()) == sum(event_of(key, "add").cents for key in keys)  # type: ignore[attr-defined]  # of Add
+    assert len(asked(bank.engine, "SELECT seq FROM dateline_event WHERE kind = 'add'")) == orders.keys
+    assert count(bank.engine, "dateline_claim") == count(bank.engine, "dateline_event")
+    with bank.runner() as runner:
+        assert runner.verify().ok
+
+
+@on_newest
+def test_control_without_the_claim_a_key_that_processes_race_for_happens_more_than_once(
+    bank: Bank, figure: Callable[[str], None]
+) -> None:
+    bank.accounts(8)
+
+    told = sent(bank.url, Orders(keys=5, processes=4, threads=2, racing=True, only="add", weakened="claimless"))
+
+    figure(f"{count(bank.engine, 'dateline_event')} events for {len(told.answers)} keys")
+    assert count(bank.engine, "dateline_event") > len(told.answers) == 5
+    assert any(len({digest for digest, _ in answers}) > 1 for answers in told.answers.values())
 
 
 @on_newest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -25,6 +25,7 @@ from dateline.core.model import faults, personal_fields
 from dateline.core.outcome import Values
 from dateline.core.personal import MARK
 from dateline.core.snapshot import Field
+from dateline.sql.interval import interval
 from dateline.sql.types import Instant
 
 __all__ = ["POSTGRES", "cell_text", "decoder", "image", "row_image", "verbatim", "written"]
@@ -190,7 +191,7 @@ _FROM_JSON: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (sqltypes.Time, time.fromisoformat),
     (sqltypes.Uuid, UUID),
     (sqltypes.LargeBinary, base64.b64decode),
-    (postgresql.INTERVAL, TypeAdapter(timedelta).validate_python),
+    (postgresql.INTERVAL, interval),
 )
 
 
@@ -199,7 +200,8 @@ def _converter(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     if isinstance(kind, Instant) or (isinstance(kind, sqltypes.String) and not isinstance(kind, sqltypes.Enum)):
         return None
     if isinstance(kind, sqltypes.Interval | postgresql.INTERVAL):
-        return None
+        # pydantic takes one sign for all of it, and the server writes one for each part.
+        return lambda value: None if value is None else interval(value)
     if isinstance(kind, sqltypes.ARRAY):
         inner = _converter(kind.item_type)
         return None if inner is None else (lambda items: [inner(item) for item in items])
