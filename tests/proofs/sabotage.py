@@ -91,11 +91,11 @@ def unguarded(runner: Runner) -> None:
 class ThreeTries(Budget):
     """The usual way to retry: so many times, whatever the time."""
 
-    def pause(self, tries: int) -> float:
+    def pause(self, tries: int, *, brief: bool = False) -> float:
         """Give up after the third retry."""
         if tries > 3:
             raise Contention(f"gave up after {tries} tries")
-        return super().pause(tries)
+        return super().pause(tries, brief=brief)
 
 
 class Watching(Connection):

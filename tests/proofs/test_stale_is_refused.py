@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from dateline import Preview, Runner, StaleSnapshot
 from dateline.core.cascade import Cascade
+from dateline.core.request import Seen
 from dateline.errors import DatelineError, Difference
 from dateline.sql.dialect import Reading
 from dateline.sql.store import SqlStore
@@ -253,9 +254,12 @@ class _ByValue(Reading):
     def statements(self, *given: Any) -> Any:
         return self.found.statements(*given)
 
-    def answer(self, results: Any) -> Any:
-        values, _, claim, recorded = self.found.answer(results)
-        return values, values, claim, recorded
+    def proof(self, results: Any) -> Any:
+        return self.found.answer(results).values
+
+    def answer(self, results: Any) -> Seen:
+        seen = self.found.answer(results)
+        return replace(seen, proof=seen.values)
 
 
 def overtaken(bank: Bank, runner: Through, change: str) -> int:

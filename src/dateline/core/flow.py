@@ -46,6 +46,9 @@ __all__ = ["committed_from", "flow", "recorded", "snapshots_of"]
 ALONE_AFTER = 5
 """Tries lost in the queue of its subjects, after which a writer queues behind all that still lose."""
 
+BRIEF = 2
+"""Lost tries after which a writer that has a turn waits no longer than it must."""
+
 BACKDATE = "backdate"
 
 _RECORDED = frozenset({"dateline_event_id", "dateline_event.tenant, dateline_event.id"})
@@ -58,6 +61,7 @@ class _Tries:
     look: bool = False
     conflicts: int = 0
     turns: int = 0
+    turn: bool = False
     careful: bool = False
     root: UUID | None = None
     refusal: Refused | None = None
@@ -99,11 +103,11 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
             except Lost as lost:
                 if request.joined:
                     raise
-                tries.look, tries.turns, tries.lost = True, 0, lost
+                tries.look, tries.turns, tries.turn, tries.lost = True, 0, False, lost
             tries.count += 1
             try:
-                # Whoever holds a turn keeps others waiting.
-                yield Pause(0 if tries.turns else tries.count)
+                # Who has a turn keeps others waiting; who loses even so had better wait longer each time.
+                yield Pause(tries.count, brief=tries.turn and tries.conflicts <= BRIEF)
             except Contention:
                 if tries.lost is not None:
                     # It was no other writer that took the time.
@@ -145,7 +149,7 @@ def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) ->
         # even so, to writers of other subjects, queues with all of their kind; nobody waits for the first queue within the second.
         tries.turns += 1
         places = request.event.subjects if tries.turns == 1 else ()
-        yield from store.queue(request.tenant, places)
+        tries.turn = yield from store.queue(request.tenant, places)
     return (yield from _attempt(request, versions, store, tries))
 
 

@@ -50,9 +50,14 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait a little before the next try; whoever executes this also keeps the time budget."""
+    """Wait a little before the next try; whoever executes this also keeps the time budget.
+
+    Args:
+        brief: Others are waiting for the turn that this writer has.
+    """
 
     tries: int
+    brief: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +212,11 @@ class Store(Protocol):
         """Return the first of the line of events that a cause stands in."""
         ...
 
-    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[None]:
+    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[bool]:
         """Wait for a turn behind all that lost a try over one of these subjects; without any, behind all that lost too often.
+
+        Returns:
+            Whether there are turns: where writers queue anyway, there are none.
 
         Raises:
             Conflict: When it took longer than this database lets anybody wait.

@@ -53,8 +53,11 @@ class Budget:
         self.whole: float = budget.total_seconds()
         self.until: float | None = None
 
-    def pause(self, tries: int) -> float:
+    def pause(self, tries: int, *, brief: bool = False) -> float:
         """Return how long to wait before the next try, in seconds.
+
+        Args:
+            brief: As short as it can be.
 
         Raises:
             Contention: When the budget is spent.
@@ -67,4 +70,4 @@ class Budget:
                 f"lost {tries} tries against other writers within {self.whole:g} s; nothing was written, send it again"
             )
         # Full jitter: those that lost together must not come back together.
-        return float(min(self.LONGEST, self.FIRST * 2 ** min(tries, 10))) * random()
+        return float(min(self.LONGEST, self.FIRST * 2 ** (0 if brief else min(tries, 10)))) * random()

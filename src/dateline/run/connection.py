@@ -58,7 +58,7 @@ def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart]
             if type(wanted) is Batch:
                 answer = driver.execute(wanted)
             elif isinstance(wanted, Pause):
-                time.sleep(budget.pause(wanted.tries))
+                time.sleep(budget.pause(wanted.tries, brief=wanted.brief))
                 answer = None
             else:
                 apart(wanted)
@@ -81,7 +81,7 @@ async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart:
             if type(wanted) is Batch:
                 answer = await driver.execute(wanted)
             elif isinstance(wanted, Pause):
-                await asyncio.sleep(budget.pause(wanted.tries))
+                await asyncio.sleep(budget.pause(wanted.tries, brief=wanted.brief))
                 answer = None
             else:
                 await apart(wanted)

@@ -96,12 +96,14 @@ class SqlStore:
         found = results[0].rows
         return UUID(str(found[0][0])) if found else cause
 
-    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[None]:
+    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[bool]:
         """As `Store.queue`."""
         # In one order for all, so that two that want the same two do not wait for each other.
         places = sorted({digest(canonical([tenant, subject])) for subject in subjects})
-        if statements := self.dialect.queue([int(place[:15], 16) for place in places]):
+        statements = self.dialect.queue([int(place[:15], 16) for place in places])
+        if statements:
             yield Batch(statements)
+        return bool(statements)
 
     def leave(self) -> Flow[None]:
         """As `Store.leave`."""
