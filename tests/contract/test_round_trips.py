@@ -15,6 +15,7 @@ from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive
 from dateline.run.path import Given
 from dateline.sql.statement import Batch, Result
+from dateline.sql.turns import places
 from dateline.testing.postgres import Postgres
 from tests.contract.conftest import Mall, Shop, Sync
 from tests.contract.everything import KINDS, Everything, Kind
@@ -81,6 +82,14 @@ def test_a_dispatch_takes_two_trips_also_with_a_key_and_with_personal_columns(ur
 def test_a_decision_that_reads_nothing_takes_one(url: str) -> None:
     with Runner(url, versions=VERSIONS) as runner:
         assert trips(runner, Enrol(id="bob", name="Bob", email="bob@example.org")) == [["commit"]]
+
+
+def test_whose_subject_others_fight_over_takes_a_turn_before_it_reads(url: str) -> None:
+    with Runner(url, versions=VERSIONS) as runner, Runner(url, versions=Versions.of({"2024-01-01": [rename]})) as other:
+        runner.dispatch(Enrol(id="ann", name="Ann"), actor="ann")
+        other.store.turns.waited(places("", ("customer:ann",)))
+
+        assert trips(other, Rename(id="ann", name="Anne")) == [["queue"], ["read"], ["commit"], ["leave"]]
 
 
 def test_what_one_statement_cannot_do_takes_three(shop: Shop) -> None:

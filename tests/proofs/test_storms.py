@@ -18,8 +18,8 @@ from dateline import Actor, Event, Preview, Refused, Runner, Update, Versions, Y
 from dateline.errors import Conflict, Contention, DatelineError, HandlerFailed, Lost, Unreachable
 from dateline.run.connection import Connection
 from dateline.run.settings import Settings
-from dateline.sql.postgres import QUEUE
 from dateline.sql.statement import Batch, Result
+from dateline.sql.turns import EVERYBODY
 from tests.proofs.bank import (
     VERSIONS,
     Account,
@@ -223,7 +223,7 @@ def test_the_wait_for_a_turn_keeps_the_budget(bank: Bank) -> None:
     losing(bank, runner, 7)
 
     with bank.engine.connect() as holder:
-        holder.execute(text(f"SELECT pg_advisory_lock({QUEUE})"))
+        holder.execute(text(f"SELECT pg_advisory_lock({EVERYBODY})"))
         began = time.monotonic()
         with pytest.raises(Contention):
             runner.dispatch(Add(account="a0", cents=1), actor="slow")

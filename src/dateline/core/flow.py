@@ -62,6 +62,7 @@ class _Tries:
     conflicts: int = 0
     turns: int = 0
     turn: bool = False
+    fought: bool = False
     careful: bool = False
     root: UUID | None = None
     refusal: Refused | None = None
@@ -143,13 +144,15 @@ def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) ->
     if tries.refusal is not None:
         yield from _refuse(request, versions, store, tries.refusal)
         raise tries.refusal
-    wanted = (tries.conflicts > 0) + (tries.conflicts > ALONE_AFTER)
+    if not tries.count and request.ending is Ending.COMMIT and not request.joined:
+        tries.fought = store.fought(request.tenant, request.event.subjects)
+    wanted = (tries.fought or tries.conflicts > 0) + (tries.conflicts > ALONE_AFTER)
     while tries.turns < wanted:
         # Those that lost over one subject take turns from the first lost try on: each try that is lost is work for nothing. Who loses
         # even so, to writers of other subjects, queues with all of their kind; nobody waits for the first queue within the second.
         tries.turns += 1
         places = request.event.subjects if tries.turns == 1 else ()
-        tries.turn = yield from store.queue(request.tenant, places)
+        tries.turn = yield from store.queue(request.tenant, places, fought=tries.fought)
     return (yield from _attempt(request, versions, store, tries))
 
 

@@ -212,8 +212,15 @@ class Store(Protocol):
         """Return the first of the line of events that a cause stands in."""
         ...
 
-    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[bool]:
+    def fought(self, tenant: str, subjects: tuple[str, ...]) -> bool:
+        """Tell whether writers have lately waited for each other over one of these subjects, so that a try without a turn is in vain."""
+        ...
+
+    def queue(self, tenant: str, subjects: tuple[str, ...], *, fought: bool) -> Flow[bool]:
         """Wait for a turn behind all that lost a try over one of these subjects; without any, behind all that lost too often.
+
+        Args:
+            fought: It is known that others want it too.
 
         Returns:
             Whether there are turns: where writers queue anyway, there are none.

@@ -125,8 +125,12 @@ class Dialect(ABC):
         """Return what gives the next value of a column that the database assigns, before its row is inserted."""
 
     @abstractmethod
-    def queue(self, places: Sequence[int]) -> tuple[Statement, ...]:
-        """Return what waits for the turn at each place in order, or, without any, for that of all; nothing where writers queue anyway."""
+    def turn(self, place: int, *, wait: bool) -> Statement | None:
+        """Return what takes the turn at a place; None where writers queue anyway.
+
+        Args:
+            wait: Behind whoever has it, no longer than this database lets anybody wait. Without, it gives whether the turn was free.
+        """
 
     @abstractmethod
     def leave(self) -> tuple[Statement, ...]:

@@ -29,9 +29,6 @@ SESSION = (
 )
 """What every session is pinned to: the server's text of a row depends on these, and the guard compares texts."""
 
-QUEUE = 0x646174656C696E65
-"""The advisory lock under which writers that lost too often take turns: "dateline" in ASCII."""
-
 
 class Postgres(Dialect):
     """PostgreSQL 15 and later, by psycopg's raw cursors, whose parameters are numbered: `$1`."""
@@ -86,9 +83,9 @@ class Postgres(Dialect):
     def rehearsed(self) -> tuple[Statement, ...]:
         return (Statement("SET CONSTRAINTS ALL IMMEDIATE", name="rehearse"),)
 
-    def queue(self, places: Sequence[int]) -> tuple[Statement, ...]:
-        # Waited for, no longer than the session's lock_timeout: asked for again and again, the turn would go to nobody for a while.
-        return tuple(Statement("SELECT pg_advisory_lock($1)", (place,), "queue") for place in places or (QUEUE,))
+    def turn(self, place: int, *, wait: bool) -> Statement | None:
+        # Waited for by the server: asked for again and again, the turn would go to nobody for a while.
+        return Statement(f"SELECT {'pg_advisory_lock' if wait else 'pg_try_advisory_lock'}($1)", (place,), "queue")
 
     def leave(self) -> tuple[Statement, ...]:
         return (Statement("SELECT pg_advisory_unlock_all()", (), "leave"),)

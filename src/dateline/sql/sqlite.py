@@ -102,8 +102,8 @@ class Sqlite(Dialect):
     def insert(self, table: Any) -> Any:
         return insert(table)
 
-    def queue(self, places: Sequence[int]) -> tuple[Statement, ...]:
-        return ()
+    def turn(self, place: int, *, wait: bool) -> Statement | None:
+        return None
 
     def leave(self) -> tuple[Statement, ...]:
         return ()

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
 
-from dateline.core.canon import canonical, digest
 from dateline.core.cascade import Cascade
 from dateline.core.entry import Entry
 from dateline.core.event import Event
@@ -25,6 +24,7 @@ from dateline.sql.record import Recorder
 from dateline.sql.single import Single
 from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.trail import Filters, Trail
+from dateline.sql.turns import EVERYBODY, Turns, places
 from dateline.sql.types import Instant
 
 __all__ = ["SqlStore"]
@@ -46,6 +46,7 @@ class SqlStore:
         self.trail = Trail(dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
+        self.turns = Turns()
         self.single = Single(dialect, self.recorder) if isinstance(dialect, Postgres) else None
         e = tables.event.c
         root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
@@ -96,14 +97,26 @@ class SqlStore:
         found = results[0].rows
         return UUID(str(found[0][0])) if found else cause
 
-    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[bool]:
+    def fought(self, tenant: str, subjects: tuple[str, ...]) -> bool:
+        """As `Store.fought`."""
+        return self.turns.wanted(places(tenant, subjects)) if self.turns.any else False
+
+    def queue(self, tenant: str, subjects: tuple[str, ...], *, fought: bool) -> Flow[bool]:
         """As `Store.queue`."""
-        # In one order for all, so that two that want the same two do not wait for each other.
-        places = sorted({digest(canonical([tenant, subject])) for subject in subjects})
-        statements = self.dialect.queue([int(place[:15], 16) for place in places])
-        if statements:
+        wanted = places(tenant, subjects) or (EVERYBODY,)
+        first = self.dialect.turn(wanted[0], wait=False)
+        if first is None:
+            return False
+        free = False
+        if not fought:
+            results = yield Batch((first,))
+            free = results[0].rows[0][0]
+            if not free:
+                self.turns.waited(wanted)
+        waiting = (self.dialect.turn(place, wait=True) for place in (wanted[1:] if free else wanted))
+        if statements := tuple(statement for statement in waiting if statement is not None):
             yield Batch(statements)
-        return bool(statements)
+        return True
 
     def leave(self) -> Flow[None]:
         """As `Store.leave`."""
