@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from sqlalchemy.util import greenlet_spawn
 
 from dateline import AsyncRunner, Event
 from dateline.errors import Conflict
@@ -305,7 +306,7 @@ def test_control_a_driver_that_forgets_to_give_up_the_session_is_seen(bank: Bank
             await cancelled(runner.dispatch(EVENTS[0], actor="crowd"))
             stuck = int(pool_of(runner).checkedout())
             for one in filter(None, held):
-                await one.close()
+                await greenlet_spawn(one.close)
             await runner.close()
             return stuck
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["async_engine", "dialect_of", "engine"]
 
+UNRESET: dict[str, Any] = {"pool_reset_on_return": None}
+"""Whoever takes a session ends what it began (see `run/connection.py`), so that the pool need not roll back what is not there."""
+
 _DRIVERS = {
     "postgresql": ("postgresql+psycopg", "postgresql+psycopg"),
     "sqlite": ("sqlite+pysqlite", "sqlite+aiosqlite"),
@@ -33,7 +36,7 @@ def engine(database: str | URL | Engine, settings: Settings, *, pooled: bool = T
     """
     url = _url(database, asynchronous=False)
     pool = _pool(url, settings, asynchronous=False) if pooled else {"poolclass": NullPool}
-    made = create_engine(url, isolation_level="AUTOCOMMIT", **pool)
+    made = create_engine(url, isolation_level="AUTOCOMMIT", **UNRESET, **pool)
     event.listen(made, "connect", _pin(settings))
     return made
 
@@ -45,7 +48,7 @@ def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings,
 
     url = _url(database, asynchronous=True)
     pool = _pool(url, settings, asynchronous=True) if pooled else {"poolclass": NullPool}
-    made = create_async_engine(url, isolation_level="AUTOCOMMIT", **pool)
+    made = create_async_engine(url, isolation_level="AUTOCOMMIT", **UNRESET, **pool)
     event.listen(made.sync_engine, "connect", _pin(settings))
     return made
 

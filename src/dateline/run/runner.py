@@ -117,7 +117,9 @@ class Runner(Path):
         try:
             return drive(flow, connection, Budget(self.settings.budget if budget is None else budget), self._apart)
         except BaseException as error:
-            if not isinstance(error, Exception):
+            if isinstance(error, Exception):
+                connection.undo()
+            else:
                 connection.discard()
             raise
         finally:
@@ -215,7 +217,9 @@ class AsyncRunner(Path):
                 flow, connection, Budget(self.settings.budget if budget is None else budget), self._apart
             )
         except BaseException as error:
-            if not isinstance(error, Exception):
+            if isinstance(error, Exception):
+                await connection.undo()
+            else:
                 await connection.discard()
             raise
         finally:
