@@ -1,0 +1,225 @@
+"""A trail of millions: `python -m benchmarks.longtrail` fills one, and measures what its length changes.
+
+One event is dispatched, and the rest are its copies, made by the server: each with an id, a patient and a digest of its own, so that the
+whole trail verifies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from statistics import median
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.contest import ground
+from benchmarks.database import Database, connect
+from benchmarks.field import entrant
+from benchmarks.peers.dateline import ACTOR, TENANT, Dateline
+from benchmarks.work import Unit, Work
+from dateline.run.connection import Connection
+from dateline.sql.statement import Batch, Result
+
+__all__ = ["Look", "app", "fill", "look"]
+
+PATIENTS = 8_000
+SHORT = 10_000
+PAGE = 100_000
+"""Events in one transaction of the filling."""
+
+# The copies of one event: seq, id and patient are put in the places of the first one's, in the body too. Ids grow with the number.
+_NEW = """
+WITH first AS MATERIALIZED (SELECT * FROM dateline_event WHERE seq = %(first)s),
+made AS MATERIALIZED (
+    SELECT n AS seq, ('01900000-' || lpad(to_hex(n >> 32), 4, '0') || '-7000-8000-' || lpad(to_hex(n & 4294967295), 12, '0'))::uuid AS id,
+        'patient-' || lpad((n %% %(patients)s)::text, 6, '0') AS patient
+    FROM generate_series(%(from)s::bigint, %(to)s::bigint) AS n
+)"""
+
+_COPIES = (
+    """
+INSERT INTO dateline_event
+SELECT made.seq, tenant, made.id, kind, version, shape, cascade, actor, reason, occurred_at, recorded_at, outcome,
+    cause, root, b.body, encode(sha256(convert_to(b.body, 'UTF8')), 'hex')
+FROM first, made, LATERAL (SELECT replace(replace(body, first.id::text, made.id::text), %(patient)s, made.patient) AS body) AS b""",
+    """
+INSERT INTO dateline_operation SELECT tenant, made.seq, ordinal, replace(step, %(patient)s, made.patient), verb, table_name,
+    replace(row_key, %(patient)s, made.patient), declared, before, after, handler, date, merged
+FROM dateline_operation AS o, made WHERE o.seq = %(first)s""",
+    """
+INSERT INTO dateline_effect SELECT tenant, made.seq, ordinal, md5(made.id::text || ordinal)::uuid, step, e.kind, payload, handler, date
+FROM dateline_effect AS e, made WHERE e.seq = %(first)s""",
+    """
+INSERT INTO dateline_subject SELECT tenant, replace(subject, %(patient)s, made.patient), made.seq
+FROM dateline_subject AS s, made WHERE s.seq = %(first)s""",
+    """
+INSERT INTO dateline_personal SELECT tenant, made.seq, path, replace(subject, %(patient)s, made.patient), salt, value
+FROM dateline_personal AS p, made WHERE p.seq = %(first)s""",
+    "INSERT INTO dateline_position SELECT made.seq, first.tenant, made.seq FROM first, made",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was measured at one length, as medians in milliseconds.
+
+    Args:
+        dispatch: One event.
+        timeline: The newest fifty events of a subject, whole.
+        history: All events that changed a row, fifty at most.
+        by_id: One event by its id.
+    """
+
+    events: int
+    dispatch: float
+    timeline: float
+    history: float
+    by_id: float
+
+
+def fill(url: str, first: int, patient: str, since: int, until: int, done: Callable[[int], object]) -> None:
+    """Fill a trail with copies of its first event, up to a number of events."""
+    with connect(url, autocommit=True) as connection:
+        for start in range(since, until + 1, PAGE):
+            end = min(start + PAGE - 1, until)
+            given = {"first": first, "patient": patient, "patients": PATIENTS, "from": start, "to": end}
+            with connection.transaction():
+                for copy in _COPIES:
+                    connection.execute(f"{_NEW} {copy}".encode(), given)
+            done(end - start + 1)
+        connection.execute("SELECT setval('dateline_event_seq', %s)", (until,))
+        connection.execute("VACUUM ANALYZE")
+
+
+def look(ward: Dateline, units: Iterator[Unit], events: int, times: int) -> Look:
+    """Measure at the length that the trail has now."""
+    runner = ward.runner
+    with ward.client() as do:
+        for unit in (next(units) for _ in range(60)):
+            do(unit)
+        dispatch = _median(lambda: do(next(units)), times)
+    numbers = iter(range(7, 10**9, 7919))
+    subject: Callable[[], str] = lambda: f"patient-{next(numbers) % PATIENTS:06}"  # noqa: E731 - three words, used twice
+    # Copies only: what was dispatched in between has ids of its own.
+    low = 2 if events == SHORT else 2 * SHORT
+    ids = iter([_id(low + 7919 * number % (events - low)) for number in range(times)])
+    return Look(
+        events,
+        dispatch,
+        _median(
+            lambda: runner.trail(tenant=TENANT, subject=f"patient:{subject()}", limit=50, newest_first=True), times
+        ),
+        _median(
+            lambda: runner.trail(tenant=TENANT, table="patient", row=subject(), limit=50, newest_first=True), times
+        ),
+        _median(lambda: runner.outcome(next(ids), tenant=TENANT), times),
+    )
+
+
+def _id(number: int) -> UUID:
+    return UUID(f"01900000-{number >> 32:04x}-7000-8000-{number & 0xFFFFFFFF:012x}")
+
+
+def _median(call: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return 1000 * median(taken)
+
+
+def plans(ward: Dateline) -> dict[str, str]:
+    """Return the server's plan of what finds a page's events, for each way to ask."""
+    asked: dict[str, dict[str, Any]] = {
+        "a subject's timeline": {"subject": "patient:patient-000007", "limit": 50, "newest_first": True},
+        "a row's history": {"table": "patient", "row": "patient-000007", "limit": 50, "newest_first": True},
+    }
+    found = {}
+    for name, filters in asked.items():
+        flow = ward.runner.paging({"tenant": TENANT, **filters})  # type: ignore[typeddict-item]  # spelt out above
+        batch: Batch = next(flow)
+        event = batch.statements[1]
+        explained = type(event)(
+            f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF, TIMING OFF, BUFFERS OFF) {event.sql}", event.params
+        )
+        connection = Connection(ward.runner.engine)
+        results: list[Result] = connection.execute(Batch((explained,)))
+        connection.close()
+        found[name] = "\n".join(str(row[0]) for row in results[0].rows)
+    return found
+
+
+@contextmanager
+def ward_of(work: Work) -> Iterator[tuple[Dateline, str]]:
+    """Give the ward on a PostgreSQL of its own."""
+    with ground() as place, place.database(entrant("dateline")) as url:
+        ward = Dateline(url)
+        ward.prepare(work)
+        Database.at(url).settle()
+        ward.open()
+        try:
+            yield ward, url
+        finally:
+            ward.close()
+
+
+app = typer.Typer(name="longtrail", add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def longtrail(
+    events: Annotated[int, typer.Option(min=SHORT, help="How long the trail gets.")] = 10_000_000,
+    times: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object on standard output.")] = False,
+) -> None:
+    """Measure a dispatch, a timeline, a row's history and an event by its id at ten thousand events and at millions."""
+    work = Work(patients=PATIENTS)
+    told = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with ward_of(work) as (ward, url):
+        units = work.units(0, 10**9)
+        unit = next(units)
+        with ward.client() as do:
+            do(unit)
+        looks = []
+        since = 2
+        with Progress(*columns, console=told, transient=True) as progress:
+            for until in (SHORT, events):
+                task = progress.add_task(f"to {until:,} events", total=until - since + 1)
+                fill(url, 1, unit.patient, since, until, partial(progress.advance, task))
+                looks.append(look(ward, units, until, times))
+                with connect(url) as connection:
+                    row = connection.execute("SELECT max(seq) FROM dateline_event").fetchone()
+                assert row is not None
+                since = int(str(row[0])) + 1
+        shown = plans(ward)
+        size = Database.at(url).size()
+    long, short = looks[-1], looks[0]
+    if as_json:
+        print(json.dumps({"looks": [asdict(one) for one in looks], "bytes": size, "actor": ACTOR, "plans": shown}))
+        return
+    console = Console(highlight=False)
+    for one in looks:
+        console.print(
+            f"{one.events:>12,} events  dispatch {one.dispatch:.2f} ms  timeline {one.timeline:.2f} ms  "
+            f"row's history {one.history:.2f} ms  by id {one.by_id:.2f} ms"
+        )
+    console.print(
+        f"dispatch at {long.events:,} / at {short.events:,}: {long.dispatch / short.dispatch:.2f} (wanted ≤ 1.15)"
+    )
+    console.print(f"{size / 2**30:.1f} GiB, {size / long.events:,.0f} bytes an event")
+    for name, plan in shown.items():
+        console.print(f"\n{name}\n{plan}", markup=False)
+
+
+if __name__ == "__main__":
+    app(prog_name="benchmarks.longtrail")
