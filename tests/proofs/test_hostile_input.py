@@ -295,11 +295,11 @@ def test_an_argument_of_another_type_is_refused_before_anything_is_read(bank: Ba
                     before = digests(bank.engine)
                 assert digests(bank.engine) == before
         for wrong in TYPES:
-            with pytest.raises(Malformed, match="an event is dispatched"):
+            with pytest.raises(TypeError, match="takes an event of some kind"):
                 runner.dispatch(wrong, actor="crowd")
-        with pytest.raises(TypeError, match="actor= is missing"):
+        with pytest.raises(TypeError, match="needs actor="):
             runner.dispatch(Letter(about="a", text="b"))
-        with pytest.raises(TypeError, match="no argument resaon"):
+        with pytest.raises(TypeError, match="takes no resaon="):
             runner.dispatch(Letter(about="a", text="b"), actor="crowd", resaon="x")
         assert runner.verify().ok
 
@@ -330,7 +330,11 @@ def mostly(fine: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 SEEN = st.dictionaries(TEXT | st.just("cell/a"), st.dictionaries(TEXT | st.just("text"), TEXT, max_size=2), max_size=2)
 ARGUED = st.fixed_dictionaries(
-    {"actor": mostly(TEXT | st.builds(Actor, TEXT, TEXT, TEXT, TEXT, TEXT, st.just(frozenset({"backdate"}))))},
+    {
+        "actor": mostly(
+            TEXT | st.builds(Actor, TEXT.filter(bool), TEXT, TEXT, TEXT, TEXT, st.just(frozenset({"backdate"})))
+        )
+    },
     optional={
         "reason": mostly(TEXT | st.builds(Reason, TEXT, TEXT, TEXT, TEXT)),
         "tenant": mostly(TEXT),
@@ -374,7 +378,7 @@ def test_arguments_of_any_sort_are_refused_or_come_back(
                     at is None and entry.meta.late == ("version" in told and entry.meta.late)
                 )
 
-        looked_at(look, times(60 if colour == "sync" else 20), told=ARGUED)
+        looked_at(look, times(60 if colour == "sync" else 40), told=ARGUED)
         assert runner.verify().ok
 
     figure(f"{outcomes}")

@@ -51,7 +51,7 @@ class Actor:
             raise Malformed("an actor has an id, a text that is not empty")
         if not isinstance(self.rights, AbstractSet):
             # Of a text, every part would count as a right: "date" is in "backdate".
-            raise Malformed('an actor\'s rights are a set of texts: rights=frozenset({"backdate"})')
+            raise Malformed('actor.rights is a set of texts: rights=frozenset({"backdate"})')
 
     @classmethod
     def of(cls, actor: Actor | str) -> Actor:
