@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from dateline import Event
-from dateline.core.canon import DEEPEST, canonical, digest, instant, salted
+from dateline.core.canon import DEEPEST, canonical, digest, instant, parsed, salted
 from dateline.errors import NotCanonical
 
 KEYS = st.text() | st.sampled_from(["\uffff", "\ue000", "\U0001f600", "\U00010000", "é", "\u2028", '"', "\\", "\x00"])
@@ -223,3 +223,13 @@ def test_equal_values_under_different_salts_have_different_digests(one: bytes, o
 def test_an_instant_keeps_its_last_digit_and_drops_trailing_zeros() -> None:
     assert instant(datetime(2024, 1, 1, 0, 0, 0, 10, tzinfo=UTC)) == "2024-01-01T00:00:00.00001Z"
     assert instant(datetime(2024, 1, 1, 0, 0, 10, tzinfo=UTC)) == "2024-01-01T00:00:10Z"
+
+
+def test_a_text_is_read_with_all_its_digits_and_as_deep_as_there_is_a_canonical_form() -> None:
+    deep: Any = 2**200
+    for _ in range(DEEPEST):
+        deep = [deep]
+
+    assert parsed(canonical(deep)) == deep
+    with pytest.raises(ValueError, match="line 1"):
+        parsed("{")

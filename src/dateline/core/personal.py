@@ -151,10 +151,14 @@ def unsealed(part: Any, path: str, values: Mapping[str, Any]) -> Any:
     """
     if path in values:
         return values[path]
+    # Only where one stands below: most parts of a record hold none, and are not walked.
+    inside = {at: value for at, value in values.items() if at.startswith(f"{path}/")}
+    if not inside:
+        return part
     if isinstance(part, dict):
-        return {key: unsealed(item, below(path, key), values) for key, item in part.items()}
+        return {key: unsealed(item, below(path, key), inside) for key, item in part.items()}
     if isinstance(part, list):
-        return [unsealed(item, below(path, index), values) for index, item in enumerate(part)]
+        return [unsealed(item, below(path, index), inside) for index, item in enumerate(part)]
     return part
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import from_json
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import bindparam, insert
 from sqlalchemy import column as sql_column
 
-from dateline.core.canon import canonical
+from dateline.core.canon import canonical, parsed
 from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
@@ -105,7 +104,7 @@ class Recorder:
                 ordinal=ordinal,
                 step=planned.key,
                 kind=effect.__kind__,
-                payload=from_json(recorded if len(draft.sealer.sealed) == kept else canonical(found)),
+                payload=parsed(recorded if len(draft.sealer.sealed) == kept else canonical(found)),
                 handler=planned.handler,
                 date=planned.date,
             )

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Select, bindparam, select
 from sqlalchemy import Table as SqlTable
 
+from dateline.core.canon import parsed
 from dateline.core.entry import Entry, Page, Written
 from dateline.core.event import Event
 from dateline.core.meta import Actor, Meta, Reason
@@ -288,8 +289,8 @@ def _entry(
     versions: Versions,
 ) -> Entry:
     operations, effects, subjects, personal = parts
-    values = {one["path"]: ERASED if one["value"] is None else json.loads(one["value"]) for one in personal}
-    body = json.loads(row["body"])
+    values = {one["path"]: ERASED if one["value"] is None else parsed(one["value"]) for one in personal}
+    body = parsed(row["body"])
     facts = body["meta"]
     return Entry(
         seq=row["seq"],
@@ -320,7 +321,7 @@ def _entry(
                 ordinal=one["ordinal"],
                 step=one["step"],
                 kind=one["kind"],
-                payload=unsealed(json.loads(one["payload"]), f"/effects/{one['ordinal']}", values),
+                payload=unsealed(parsed(one["payload"]), f"/effects/{one['ordinal']}", values),
                 handler=one["handler"],
                 date=one["date"],
                 state=states.get(one["id"], "delivered"),
@@ -336,7 +337,7 @@ def _operation(row: dict[str, Any], values: Mapping[str, Any]) -> Written:
     root = f"/operations/{row['ordinal']}"
 
     def part(name: str) -> Any:
-        return None if row[name] is None else unsealed(json.loads(row[name]), f"{root}/{name}", values)
+        return None if row[name] is None else unsealed(parsed(row[name]), f"{root}/{name}", values)
 
     after = part("after")
     # A declared personal value is kept once, with the row that holds it.
@@ -353,8 +354,8 @@ def _operation(row: dict[str, Any], values: Mapping[str, Any]) -> Written:
         row_key=row["row_key"],
         handler=row["handler"],
         date=row["date"],
-        merged=tuple((step, handler, day) for step, handler, day in json.loads(row["merged"] or "[]")),
-        declared=unsealed(json.loads(row["declared"]), f"{root}/declared", kept),
+        merged=tuple((step, handler, day) for step, handler, day in parsed(row["merged"] or "[]")),
+        declared=unsealed(parsed(row["declared"]), f"{root}/declared", kept),
         before=part("before"),
         after=after,
     )
