@@ -11,7 +11,8 @@ from sqlalchemy import Engine, event
 
 from dateline import Runner
 from dateline.core.cascade import Cascade
-from dateline.core.request import Draft, Ending, Flow, Written
+from dateline.core.draft import Draft
+from dateline.core.request import Ending, Flow, Written
 from dateline.errors import Contention
 from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive

@@ -12,15 +12,14 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from dateline.core.canon import Verbatim, canonical, plain
 from dateline.core.cascade import Cascade
+from dateline.core.draft import Draft, drafted
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.meta import Meta
 from dateline.core.outcome import Committed, Preview, Values, Wrote, compare, request_digest
-from dateline.core.personal import Sealer
 from dateline.core.plan import Plan
-from dateline.core.request import Apart, Broken, Draft, Ending, Flow, Pause, Request, Seen, Store
+from dateline.core.request import Apart, Broken, Ending, Flow, Pause, Request, Seen, Store
 from dateline.core.snapshot import Field, Snapshot
 from dateline.core.version import Versions
 from dateline.errors import (
@@ -182,7 +181,8 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
         yield from _refuse(request, versions, store, no, decided=(event, cascade, seen) if guarded else None)
         raise no
     # Also where nothing is written: what has no canonical form is refused by a preview as it is by a dispatch.
-    draft = _draft(request, versions, store, event, cascade, plan, seen)
+    asked = store.asked(cascade, event) if seen.values else ()
+    draft = drafted(request, versions, asked, event, cascade, plan, seen)
     if request.ending is Ending.PREVIEW:
         return _previewed(request, cascade, event, plan, seen)
     written = yield from store.write(
@@ -357,75 +357,6 @@ def _previewed(request: Request, cascade: Cascade, event: Event, plan: Plan, see
     )
 
 
-def _draft(
-    request: Request,
-    versions: Versions,
-    store: Store,
-    event: Event,
-    cascade: Cascade,
-    plan: Plan,
-    seen: Seen,
-    refusal: Refused | None = None,
-) -> Draft:
-    subjects = tuple(dict.fromkeys((*event.subjects, *plan.subjects())))
-    sealer = Sealer(request.seed, subjects[0] if subjects else "")
-    asked = store.asked(cascade, event) if seen.values else ()
-    snapshot = {
-        one.place: {**asked[index], "rows": Verbatim(_rows(sealer, one, seen, index))}
-        for index, one in enumerate(cascade.fields if seen.values else ())
-    }
-    outcome = "committed" if refusal is None else refusal.outcome
-    decision: dict[str, Any] = {"outcome": outcome}
-    if refusal is not None:
-        decision["refusal"] = plain({"detail": refusal.detail, **refusal.facts})
-    shape = versions.shape_date(type(event))
-    asked_for = Verbatim(sealer.text(event, "/input"))
-    body = canonical(
-        {
-            "decision": decision,
-            "input": asked_for,
-            "kind": event.__kind__,
-            "meta": event.meta.facts(),
-            "sealed": len(sealer.sealed),
-            "shape": shape,
-            "snapshot": snapshot,
-        },
-        # Names of modules and classes may be of any script.
-        known=all(map(str.isascii, snapshot)),
-    )
-    claim = None
-    # A rehearsal tries the operations alone: against a key that is used it would lose for as long as its time lasts.
-    key = request.key if request.ending is Ending.COMMIT else None
-    if key is not None and (refusal is None or isinstance(refusal, Rejected | NotFound | TooMany)):
-        salt = request.seed[:16]
-        claim = (request.scope, key, salt, request_digest(event, salt, request.at))
-    return Draft(
-        event=event,
-        meta=event.meta,
-        outcome=outcome,
-        shape=shape,
-        cascade=cascade.digest,
-        body=body,
-        plan=plan,
-        subjects=subjects,
-        sealer=sealer,
-        claim=claim,
-    )
-
-
-def _rows(sealer: Sealer, one: Field, seen: Seen, index: int) -> bytes | str:
-    """Return the canonical JSON of a field's rows without their personal parts."""
-    text, values = seen.texts[index], seen.values[index]
-    if text is not None:
-        return text
-    path = f"/snapshot/{one.place}/rows"
-    if one.record is not None:
-        return b"[" + b",".join(sealer.text(record, f"{path}/{place}") for place, record in enumerate(values)) + b"]"
-    if one.personal:
-        return canonical([v if v is None else sealer.seal(v, f"{path}/{place}") for place, v in enumerate(values)])
-    return canonical(sealer.plain(list(values), path))
-
-
 def _refuse(
     request: Request,
     versions: Versions,
@@ -442,7 +373,8 @@ def _refuse(
     else:
         event = request.event.with_meta(replace(_meta(request, None), id=request.spare))
         cascade, seen = Cascade(event.__kind__, None, type(event)), Seen((), None)
-    draft = _draft(request, versions, store, event, cascade, Plan(), seen, refusal)
+    asked = store.asked(cascade, event) if seen.values else ()
+    draft = drafted(request, versions, asked, event, cascade, Plan(), seen, refusal)
     if request.joined:
         yield Apart(draft)
     else:

@@ -9,14 +9,12 @@ from enum import Enum
 from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
-from dateline.core.canon import digest
 from dateline.core.cascade import Cascade
+from dateline.core.draft import Draft
 from dateline.core.entry import Entry
 from dateline.core.event import Event
-from dateline.core.meta import Actor, Meta, Origin, Reason
+from dateline.core.meta import Actor, Origin, Reason
 from dateline.core.outcome import Expects, Performed, Values, Wrote
-from dateline.core.personal import Sealer
-from dateline.core.plan import Plan
 from dateline.core.version import Versions
 from dateline.errors import DatelineError
 
@@ -24,7 +22,6 @@ __all__ = [
     "Apart",
     "Broken",
     "Claim",
-    "Draft",
     "Ending",
     "Flow",
     "Pause",
@@ -46,6 +43,11 @@ class Ending(Enum):
     COMMIT = "commit"
     PREVIEW = "preview"
     REHEARSE = "rehearse"
+
+    @property
+    def stays(self) -> bool:
+        """Whether what is written stays."""
+        return self is Ending.COMMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,33 +139,6 @@ class Seen:
     claim: Claim | None = None
     recorded: bool = False
     texts: tuple[str | None, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """Everything that one commit writes.
-
-    Args:
-        body: The canonical bytes of decision, input, meta, snapshot.
-        sealer: Holds the personal values that left the body, and takes those of operations and effects.
-        claim: Scope, key, salt and digest of the request key.
-    """
-
-    event: Event
-    meta: Meta
-    outcome: str
-    shape: date | None
-    cascade: str
-    body: bytes
-    plan: Plan
-    subjects: tuple[str, ...]
-    sealer: Sealer
-    claim: tuple[str, str, bytes, str] | None = None
-
-    @property
-    def sha256(self) -> str:
-        """The digest of the body."""
-        return digest(self.body)
 
 
 @dataclass(frozen=True, slots=True)

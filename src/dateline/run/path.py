@@ -12,13 +12,14 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from dateline.core.draft import Draft
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
 from dateline.core.flow import flow, recorded
 from dateline.core.meta import Actor, Origin, Reason
 from dateline.core.outcome import Committed, Expects, Preview
 from dateline.core.parse import parse
-from dateline.core.request import Draft, Ending, Flow, Pause, Request
+from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
 from dateline.errors import Conflict, Contention, Malformed, Refused
 from dateline.run import log
@@ -226,7 +227,7 @@ def _checked(event: Event, call: str, given: Given) -> None:
         raise TypeError(f'{call}() needs actor=, who acts: {call}({type(event).__name__}(…), actor="ann")')
     for name, (types, told) in _TAKES.items():
         if name in given and not isinstance(given[name], types):  # type: ignore[literal-required]  # each is a key of Given
-            raise Malformed(f"{name}= is {told}; not {type(given[name]).__name__}")  # type: ignore[literal-required]
+            raise Malformed(f"{name}= is {told}; not {type(given[name]).__name__}")  # type: ignore[literal-required]  # as above
 
 
 def _known(call: str, names: Iterable[str], told: Iterable[str]) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from sqlalchemy import Engine, event
 from sqlalchemy.util import await_only
 
+from dateline.core.draft import Draft
 from dateline.core.event import Event
 from dateline.core.outcome import Committed, Preview
-from dateline.core.request import Apart, Draft, Flow
+from dateline.core.request import Apart, Flow
 from dateline.errors import DatelineError, Refused
 from dateline.run.clock import Budget
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive

@@ -11,11 +11,11 @@ from sqlalchemy import bindparam, insert
 from sqlalchemy import column as sql_column
 
 from dateline.core.canon import canonical, parsed
+from dateline.core.draft import Draft
 from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
 from dateline.core.personal import Sealed
-from dateline.core.request import Draft
 from dateline.core.version import Versions
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled, light

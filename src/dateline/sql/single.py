@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dateline.core.cascade import Cascade
+from dateline.core.draft import Draft
 from dateline.core.outcome import Performed, Wrote
 from dateline.core.personal import below
 from dateline.core.plan import Change
-from dateline.core.request import Draft, Flow
+from dateline.core.request import Flow
 from dateline.sql.compiled import Whole, bounded
 from dateline.sql.dialect import Dialect
 from dateline.sql.image import written

@@ -9,10 +9,11 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select
 
 from dateline.core.cascade import Cascade
+from dateline.core.draft import Draft
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.plan import Change
-from dateline.core.request import Broken, Draft, Ending, Flow, Request, Seen, Written
+from dateline.core.request import Broken, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict, NotStorable
 from dateline.sql import tables

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dateline.core.request import Draft, Ending, Flow
+from dateline.core.draft import Draft
+from dateline.core.request import Ending, Flow
 from dateline.errors import NotSerializable
 from dateline.sql.dialect import Dialect
 from dateline.sql.postgres import SESSION
