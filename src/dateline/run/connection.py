@@ -101,6 +101,13 @@ def _result(cursor: Any, rows: Any) -> Result:
     return Result(rows, cursor.rowcount)
 
 
+def _open(driver: Any) -> bool:
+    """Tell whether a session is in a transaction, or not to be asked."""
+    if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection):
+        return bool(driver.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE)
+    return bool(driver.in_transaction)
+
+
 def _has_rows(cursor: Any) -> bool:
     # Not by the cursor's description, which makes an object of each column.
     return bool(cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK)
@@ -209,7 +216,9 @@ class Connection:
             self._dropped()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, with nothing open: the pool resets nothing."""
+        if self._held is not None and _open(self._driver):
+            self.undo()
         if self._held is not None:
             self._held.close()
             self._held = self._driver = None
@@ -312,13 +321,15 @@ class AsyncConnection:
             await self._dropped()
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Give the connection back, with nothing open: the pool resets nothing."""
+        if self._held is not None and _open(self._driver):
+            await self.undo()
         held, self._held, self._driver = self._held, None, None
         if held is None:
             return
         assert self._engine is not None
         if _keeps(self._engine.sync_engine.pool):
-            # Nothing is waited for: what was open was ended before, and the pool resets nothing.
+            # Nothing is waited for.
             held.close()
         else:
             await _undisturbed(greenlet_spawn(held.close))

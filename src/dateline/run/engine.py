@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["async_engine", "dialect_of", "engine"]
 
 UNRESET: dict[str, Any] = {"pool_reset_on_return": None}
-"""Whoever takes a session ends what it began (see `run/connection.py`), so that the pool need not roll back what is not there."""
+"""`run/connection.py` gives sessions back with nothing open, so that the pool need not roll back what is not there."""
 
 _DRIVERS = {
     "postgresql": ("postgresql+psycopg", "postgresql+psycopg"),
@@ -91,7 +94,7 @@ def _pin(settings: Settings) -> Callable[[Any, Any], None]:
         cursor = connection.cursor()
         if hasattr(connection, "create_function"):
             for pragma in sqlite.SESSION:
-                cursor.execute(pragma)
+                _patiently(cursor, pragma, settings.busy)
         else:
             connection.autocommit = True
             # A row that somebody holds must not hold a request for longer than its time budget can notice.
@@ -100,3 +103,16 @@ def _pin(settings: Settings) -> Callable[[Any, Any], None]:
         cursor.close()
 
     return pin
+
+
+def _patiently(cursor: Any, pragma: str, busy: timedelta) -> None:
+    """Execute a pragma; several that open a new file at once all want its mode changed, and SQLite lets nobody wait for that."""
+    until = time.monotonic() + busy.total_seconds()
+    while True:
+        try:
+            cursor.execute(pragma)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.005)

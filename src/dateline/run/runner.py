@@ -117,9 +117,7 @@ class Runner(Path):
         try:
             return drive(flow, connection, Budget(self.settings.budget if budget is None else budget), self._apart)
         except BaseException as error:
-            if isinstance(error, Exception):
-                connection.undo()
-            else:
+            if not isinstance(error, Exception):
                 connection.discard()
             raise
         finally:
@@ -217,9 +215,7 @@ class AsyncRunner(Path):
                 flow, connection, Budget(self.settings.budget if budget is None else budget), self._apart
             )
         except BaseException as error:
-            if isinstance(error, Exception):
-                await connection.undo()
-            else:
+            if not isinstance(error, Exception):
                 await connection.discard()
             raise
         finally:
