@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from threading import Timer
+from threading import Barrier, Timer
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -21,6 +22,24 @@ def held(path: Path) -> sqlite3.Connection:
     holder.execute("CREATE TABLE t (x)")
     holder.execute("BEGIN EXCLUSIVE")
     return holder
+
+
+def test_all_that_open_a_new_file_at_once_get_it(tmp_path: Path) -> None:
+    # Two that change its mode at the same moment are told at once that it is locked: of 480 openings two failed before they waited.
+    start = Barrier(8)
+
+    def opened(path: Path) -> object:
+        made = engine(f"sqlite:///{path}", Settings())
+        start.wait()
+        with made.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        made.dispose()
+        return mode
+
+    with ThreadPoolExecutor(8) as pool:
+        modes = [list(pool.map(opened, [tmp_path / f"{number}.db"] * 8)) for number in range(60)]
+
+    assert modes == [["wal"] * 8] * 60
 
 
 def test_a_new_file_that_somebody_holds_for_a_moment_is_opened(tmp_path: Path) -> None:
