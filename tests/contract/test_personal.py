@@ -285,3 +285,32 @@ def test_a_table_with_personal_columns_is_previewed_like_another(shop: Shop) -> 
     preview = shop.under(VERSIONS).preview(Sell(product="tea"), rehearse=True)
 
     assert shop.dispatch(Sell(product="tea"), expects=preview).plan == preview.plan
+
+
+class Announce(Event, kind="announce", subjects=("shop",)):
+    to: int
+
+
+class Letter(Effect, kind="letter", key="{number}"):
+    number: int
+    text: Personal[str]
+
+
+@handler
+def announce(event: Announce) -> Yields[Letter]:
+    for number in range(event.to):
+        yield Letter(number=number, text=f"Dear {number}")
+
+
+@pytest.mark.parametrize("many", [1, 20, 21, 60])
+def test_each_personal_value_is_kept_once_however_many_there_are(shop: Shop, many: int) -> None:
+    made = shop.under(Versions.of({"2024-01-01": [announce]}))
+
+    # Inside a block nothing is tried a second time, which would hide that the first try broke a key of the trail.
+    with made.together() as tx:
+        done = tx.dispatch(Announce(to=many), actor="till")
+
+    texts = [f"Dear {number}" for number in range(many)]
+    assert [effect.payload["text"] for effect in made.entry(done).effects] == texts
+    assert len(shop.rows("dateline_personal")) == many
+    assert made.verify().ok

@@ -202,6 +202,7 @@ class SqlStore:
         kept = list(draft.sealer.sealed)
         made = self.single.statement(draft, cascade, reading, self.performer.rows(changes, {}), proof)
         if made is None:
+            draft.sealer.sealed[:] = kept
             return None
         statement, wrote, performed = made
         try:
