@@ -209,8 +209,8 @@ def test_tenants_are_closed_off_from_each_other(shop: Shop) -> None:
     assert [entry.tenant for entry in shop.trail(tenant="north")] == ["north"]
     assert len(shop.trail()) == 0
     # A key and an id are each tenant's own.
-    assert shop.outcome("k1", tenant="north", patience=SOON).id == north.event_id  # type: ignore[union-attr]
-    assert shop.outcome("k1", tenant="south", patience=SOON).id == south.event_id  # type: ignore[union-attr]
+    assert shop.outcome("k1", tenant="north", patience=SOON).id == north.event_id  # type: ignore[union-attr]  # it is there, or the test fails
+    assert shop.outcome("k1", tenant="south", patience=SOON).id == south.event_id  # type: ignore[union-attr]  # it is there, or the test fails
     assert shop.outcome(north.event_id, tenant="south", patience=SOON) is None
     # A cause of another tenant's is no line to be followed into it.
     assert shop.entry(cause, tenant="south").meta.root == north.event_id

@@ -135,8 +135,8 @@ def unseen(event: Lend, nowhere: Nowhere) -> Yields[Remind]:
         (bad(Yields[Step], event=Lend), "only Insert[…]"),
         (bad(Yields[Effect], event=Lend), "only Insert[…]"),
         (bad(Yields[Any], event=Lend), "only Insert[…]"),
-        (bad(Yields[Update], event=Lend), "does not say of which table; write Update[Account]"),  # type: ignore[type-arg]
-        (bad(Yields[Operation], event=Lend), "does not say of which table"),  # type: ignore[type-arg]
+        (bad(Yields[Update], event=Lend), "does not say of which table; write Update[Account]"),  # type: ignore[type-arg]  # the mistake in question
+        (bad(Yields[Operation], event=Lend), "does not say of which table"),  # type: ignore[type-arg]  # the mistake in question
         (bad(Yields[Remind | Reject], event=Lend), "only a check may Reject"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -146,9 +146,9 @@ def test_a_refused_value_does_not_stand_in_the_message() -> None:
         (lambda: Update(STOCK, pages=1), "pages"),
         (lambda: Update(STOCK), "changes nothing"),
         (lambda: Update(STOCK, id="emma"), "cannot change id"),
-        (lambda: Insert(Book, id="emma", copies=1, pages=1), "pages"),  # type: ignore[call-arg]
-        (lambda: Insert(Book, id="emma"), "needs copies"),  # type: ignore[call-arg]
-        (lambda: Insert(Book, copies=1), "needs id"),  # type: ignore[call-arg]
+        (lambda: Insert(Book, id="emma", copies=1, pages=1), "pages"),  # type: ignore[call-arg]  # the mistake in question
+        (lambda: Insert(Book, id="emma"), "needs copies"),  # type: ignore[call-arg]  # the mistake in question
+        (lambda: Insert(Book, copies=1), "needs id"),  # type: ignore[call-arg]  # the mistake in question
         (lambda: Insert(Sample, needed="x"), "needs id"),
         (lambda: Insert(Sample, id=1, other_name="x"), "other_name"),
         (lambda: Insert(Loan, book="moby", reader="7")[Book.id], "id"),

@@ -94,9 +94,9 @@ def test_a_snapshot_is_not_made_without_its_rows() -> None:
 
 def test_a_snapshot_and_its_records_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        WANTED.book = STOCK  # type: ignore[misc]
+        WANTED.book = STOCK  # type: ignore[misc]  # the mistake in question
     with pytest.raises(ValidationError):
-        WANTED.book.copies = 7  # type: ignore[misc]
+        WANTED.book.copies = 7  # type: ignore[misc]  # the mistake in question
 
 
 def test_a_snapshots_subclass_reads_what_its_base_reads() -> None:

@@ -175,7 +175,7 @@ def crowd(runner: Runner, each: int, life: str) -> None:
             names = [dice.randrange(300) for _ in range(3)]
             way = dice.random()
             if way < 0.4:
-                refused(lambda names=names, way=way: again(lambda: joined(names, way)))  # type: ignore[misc]
+                refused(lambda names=names, way=way: again(lambda: joined(names, way)))  # type: ignore[misc]  # bound now
                 done += 3
             else:
                 runner.dispatch(Put(name=f"{names[0]:03}", text=f"{index}"), actor="crowd")

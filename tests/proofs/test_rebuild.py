@@ -59,7 +59,7 @@ def turmoil(runner: Runner, each: int, anything: Callable[[random.Random], Event
                 if len(events) == 1:
                     runner.dispatch(events[0], actor="crowd")
                 else:
-                    again(lambda events=events, rolled_back=rolled_back: joined(runner, events, rolled_back))  # type: ignore[misc]
+                    again(lambda events=events, rolled_back=rolled_back: joined(runner, events, rolled_back))  # type: ignore[misc]  # bound now
 
     race(THREADS, work)
 
