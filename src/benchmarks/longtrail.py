@@ -48,7 +48,7 @@ _COPIES = (
     """
 INSERT INTO dateline_event
 SELECT made.seq, tenant, made.id, kind, version, shape, cascade, actor, reason, occurred_at, recorded_at, outcome,
-    cause, root, b.body, encode(sha256(convert_to(b.body, 'UTF8')), 'hex')
+    cause, root, replace(subjects, %(patient)s, made.patient), b.body, encode(sha256(convert_to(b.body, 'UTF8')), 'hex')
 FROM first, made, LATERAL (SELECT replace(replace(body, first.id::text, made.id::text), %(patient)s, made.patient) AS body) AS b""",
     """
 INSERT INTO dateline_operation SELECT tenant, made.seq, ordinal, replace(step, %(patient)s, made.patient), verb, table_name,

@@ -48,9 +48,9 @@ o1 AS (
 met AS MATERIALIZED (SELECT (SELECT count(*) FROM o0) + (SELECT count(*) FROM o1) AS n),
 event AS (
     INSERT INTO dateline_event (
-        tenant, id, kind, version, shape, cascade, actor, occurred_at, outcome, body, sha256, recorded_at
+        tenant, id, kind, version, shape, cascade, actor, occurred_at, outcome, subjects, body, sha256, recorded_at
     )
-    SELECT $9, $10, $11, $12::date, $13::date, $14, $15, $16, 'committed', $17, $18, clock_timestamp() FROM met
+    SELECT $9, $10, $11, $12::date, $13::date, $14, $15, $16, 'committed', $49, $17, $18, clock_timestamp() FROM met
     RETURNING seq, recorded_at
 ),
 operation AS (
@@ -70,8 +70,8 @@ effect AS (
     SELECT $9, event.seq, due.* FROM event, due
 ),
 delivery AS (
-    INSERT INTO dateline_delivery (tenant, effect, seq, ordinal, kind, state, due_at)
-    SELECT $9, due.id, event.seq, due.ordinal, due.kind, 'due', event.recorded_at FROM event, due
+    INSERT INTO dateline_delivery (tenant, seq, ordinal, kind, state, due_at)
+    SELECT $9, event.seq, due.ordinal, due.kind, 'due', event.recorded_at FROM event, due
 ),
 subject AS (INSERT INTO dateline_subject (tenant, subject, seq) SELECT $9, $46, event.seq FROM event),
 personal AS (
@@ -160,4 +160,4 @@ def parameters(unit: Unit, patient: Mapping[str, Any], made: trail.Trail) -> lis
     ]
     for one in made.effects:
         params += (one.id, one.step, one.kind, one.payload, one.handler, one.date)
-    return [*params, made.subject, made.salt, made.note]
+    return [*params, made.subject, made.salt, made.note, f'["{made.subject}"]']

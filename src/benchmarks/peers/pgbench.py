@@ -27,7 +27,7 @@ from benchmarks.work import Unit, Work
 
 __all__ = ["Pgbench"]
 
-_FIRST, _LAST = 4, 48
+_FIRST, _LAST = 4, 49
 """Which parameters of the statement are a unit's own; the first three are the patient and the two texts that were read."""
 
 _PARAMETERS = [f"p{number}" for number in range(_FIRST, _LAST + 1)]

@@ -26,14 +26,14 @@ _TAKEN = (
 _COUNTED = "SELECT id, last_dose_mg, last_drug, name, prescribed, ward, weight_g FROM patient WHERE id = ?"
 _WRITTEN = "SELECT active, directions, dose_mg, drug, id, patient FROM prescription WHERE id = ?"
 _EVENT = f"""INSERT INTO dateline_event
-    (tenant, id, kind, version, shape, "cascade", actor, occurred_at, recorded_at, outcome, body, sha256)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, {_NOW}, 'committed', ?, ?)"""  # noqa: S608 - a piece of this module
+    (tenant, id, kind, version, shape, "cascade", actor, occurred_at, recorded_at, outcome, subjects, body, sha256)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, {_NOW}, 'committed', ?, ?, ?)"""  # noqa: S608 - a piece of this module
 _OPERATION = """INSERT INTO dateline_operation
     (tenant, seq, ordinal, step, verb, table_name, row_key, declared, "before", "after", handler, date)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _EFFECT = "INSERT INTO dateline_effect (tenant, seq, ordinal, id, step, kind, payload, handler, date) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_DELIVERY = f"""INSERT INTO dateline_delivery (tenant, effect, seq, ordinal, kind, state, due_at)
-    VALUES (?, ?, ?, ?, ?, 'due', {_NOW})"""  # noqa: S608 - a piece of this module
+_DELIVERY = f"""INSERT INTO dateline_delivery (tenant, seq, ordinal, kind, state, due_at)
+    VALUES (?, ?, ?, ?, 'due', {_NOW})"""  # noqa: S608 - a piece of this module
 
 
 class Sqlite(Threaded):
@@ -109,15 +109,15 @@ def _record(
 ) -> None:
     at = made.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     head = (trail.TENANT, str(made.id), trail.KIND, trail.VERSION, trail.SHAPE, trail.CASCADE, trail.ACTOR, at)
-    seq = connection.execute(_EVENT, (*head, made.body, made.sha256)).lastrowid
+    seq = connection.execute(_EVENT, (*head, f'["{made.subject}"]', made.body, made.sha256)).lastrowid
     owner = (trail.TENANT, seq)
     for ordinal, (row, (before, after)) in enumerate(zip(made.operations, images, strict=True)):
         named = (row.step, row.verb, row.table, row.key, row.declared)
         connection.execute(_OPERATION, (*owner, ordinal, *named, before, after, row.handler, row.date))
     for ordinal, one in enumerate(made.effects, 2):
-        id = str(one.id)
-        connection.execute(_EFFECT, (*owner, ordinal, id, one.step, one.kind, one.payload, one.handler, one.date))
-        connection.execute(_DELIVERY, (trail.TENANT, id, seq, ordinal, one.kind))
+        told = (str(one.id), one.step, one.kind, one.payload)
+        connection.execute(_EFFECT, (*owner, ordinal, *told, one.handler, one.date))
+        connection.execute(_DELIVERY, (*owner, ordinal, one.kind))
     connection.execute(
         "INSERT INTO dateline_subject (tenant, subject, seq) VALUES (?, ?, ?)", (trail.TENANT, made.subject, seq)
     )

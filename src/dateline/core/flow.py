@@ -197,8 +197,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
         version=event.meta.version,
         recorded_at=written.recorded_at,
         event=event,
-        operations=written.operations,
-        effects=written.effects,
+        told=written.told,
         plan=plan,
     )
 
@@ -268,25 +267,26 @@ def committed_from(entry: Entry, event: Event | None = None) -> Committed:
     found = entry.event or (event.with_meta(entry.meta) if event is not None else None)
     if found is None:
         raise Malformed(f"no version at hand knows the shape of {entry.kind} that event {entry.id} has")
+    operations = tuple(
+        Wrote(
+            ordinal=o.ordinal,
+            step=o.step,
+            verb=o.verb,
+            table=o.table,
+            row_key=o.row_key,
+            handler=o.handler,
+            date=o.date,
+        )
+        for o in entry.operations
+    )
+    effects = tuple(replace(effect, state="due") for effect in entry.effects)
     return Committed(
         event_id=entry.id,
         seq=entry.seq,
         version=entry.version,
         recorded_at=entry.recorded_at,
         event=found,
-        operations=tuple(
-            Wrote(
-                ordinal=o.ordinal,
-                step=o.step,
-                verb=o.verb,
-                table=o.table,
-                row_key=o.row_key,
-                handler=o.handler,
-                date=o.date,
-            )
-            for o in entry.operations
-        ),
-        effects=tuple(replace(effect, state="due") for effect in entry.effects),
+        told=lambda: (operations, effects),
         repeated=True,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from dateline.core.plan import Plan
 from dateline.core.snapshot import Field, Record, fingerprint, row_of
 from dateline.errors import Difference, Malformed, Refused, Rejected, Rejection, StaleSnapshot
 
-__all__ = ["Committed", "Expects", "Performed", "Preview", "Wrote"]
+__all__ = ["Committed", "Expects", "Performed", "Preview", "Told", "Wrote"]
 
 Values: TypeAlias = tuple[Any, ...]
 
@@ -52,6 +52,10 @@ class Performed:
     state: str = "due"
 
 
+Told: TypeAlias = Callable[[], tuple[tuple[Wrote, ...], tuple[Performed, ...]]]
+"""Tells which operations and effects were recorded; they are made for whoever asks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
     """The event stands in the trail, with everything that follows from it.
@@ -67,10 +71,19 @@ class Committed:
     version: date
     recorded_at: datetime
     event: Event
-    operations: tuple[Wrote, ...]
-    effects: tuple[Performed, ...]
+    told: Told = field(compare=False, repr=False)
     plan: Plan | None = field(default=None, compare=False)
     repeated: bool = field(default=False, compare=False)
+
+    @property
+    def operations(self) -> tuple[Wrote, ...]:
+        """The operations that were performed."""
+        return self.told()[0]
+
+    @property
+    def effects(self) -> tuple[Performed, ...]:
+        """The effects that were recorded."""
+        return self.told()[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from dateline.core.draft import Draft
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.meta import Actor, Origin, Reason
-from dateline.core.outcome import Expects, Performed, Values, Wrote
+from dateline.core.outcome import Expects, Told, Values
 from dateline.core.version import Versions
 from dateline.errors import DatelineError
 
@@ -147,8 +147,7 @@ class Written:
 
     seq: int
     recorded_at: datetime
-    operations: tuple[Wrote, ...]
-    effects: tuple[Performed, ...]
+    told: Told
 
 
 class Store(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -79,10 +78,7 @@ class Compiled:
         made = []
         for name, get, constant, process, _ in self.sources:
             value = get(event) if get is not None and event is not None else values.get(name, constant)
-            try:
-                made.append(value if process is None else process(value))
-            except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
-                raise NotStorable(f"{name}: its column cannot hold or compare {type(value).__name__}") from error
+            made.append(value if process is None else _processed(name, process, value))
         return made
 
     def statement(
@@ -106,35 +102,56 @@ def compiled(clause: ClauseElement, dialect: Dialect) -> Compiled:
 
 
 class Merger:
-    """Joins the texts of several pieces into one statement with numbered parameters, each of which is sent once.
+    """Joins the texts of several pieces into one statement, whose parameters are taken from one flat row of facts.
 
-    A piece's parameters are its scope's: two pieces of one scope that name the same thing, of the same type, share it.
+    A piece's parameters are its scope's. Where the dialect numbers them, two pieces of one scope that name the same thing, of the same
+    type, share it, and it is sent once.
+
+    Args:
+        layout: What the facts are, in their order: scope and name of each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Sequence[tuple[str, str]], *, numbered: bool) -> None:
+        self._places = {named: place for place, named in enumerate(layout)}
+        self._numbered = numbered
         self._numbers: dict[tuple[str, str, str], int] = {}
         self._sources: list[tuple[str, Source]] = []
 
     def add(self, scope: str, piece: Compiled) -> str:
         """Return the piece's text with the numbers that its parameters have in the whole."""
         places = [self._number(scope, source) for source in piece.sources]
+        if not self._numbered:
+            return piece.sql
         return _NUMBER.sub(lambda found: f"${places[int(found[1]) - 1]}" if found[1] else found[0], piece.sql)
 
     def _number(self, scope: str, source: Source) -> int:
         key = (scope, source.name, source.type)
-        if key not in self._numbers:
+        if not self._numbered or key not in self._numbers:
             self._sources.append((scope, source))
             self._numbers[key] = len(self._sources)
         return self._numbers[key]
 
     def whole(self, sql: str) -> Whole:
-        """Return the statement that was put together; its parameters are numbered anew, each scope's together."""
-        order = sorted(
-            range(len(self._sources)), key=lambda place: (self._sources[place][1].get is None, self._sources[place][0])
+        """Return the statement that was put together."""
+        given: list[Callable[[Event], Any]] = []
+        constants: list[Any] = []
+        known, places = len(self._places), []
+        count = sum(source.get is not None for _, source in self._sources)
+        for scope, source in self._sources:
+            if source.get is not None:
+                places.append(known + len(given))
+                given.append(source.get)
+            elif (scope, source.name) in self._places:
+                places.append(self._places[scope, source.name])
+            else:
+                places.append(known + count + len(constants))
+                constants.append(source.constant)
+        processed = tuple(
+            (place, source.name, source.process)
+            for place, (_, source) in enumerate(self._sources)
+            if source.process is not None
         )
-        numbers = {old + 1: new + 1 for new, old in enumerate(order)}
-        text = _NUMBER.sub(lambda found: f"${numbers[int(found[1])]}" if found[1] else found[0], sql)
-        return Whole.of(text, [self._sources[place] for place in order])
+        return Whole(sql, tuple(given), tuple(constants), _taker(places), processed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,46 +159,40 @@ class Whole:
     """A statement of several pieces, and where each of its parameters comes from.
 
     Args:
-        given: What takes the first parameters out of an event.
-        groups: For each scope what takes its parameters, in order, out of its named values.
-        processed: The places of parameters that the driver takes in another form, with what makes it.
+        given: What an event brings, after the facts.
+        constants: What is the same every time, after that.
+        take: Takes the parameters, in order, out of all these.
+        processed: The places of parameters that the driver takes in another form, with their names and what makes it.
     """
 
     sql: str
     given: tuple[Callable[[Event], Any], ...]
-    groups: tuple[tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]], ...]
-    processed: tuple[tuple[int, Callable[[Any], Any]], ...]
+    constants: tuple[Any, ...]
+    take: Callable[[Sequence[Any]], tuple[Any, ...]]
+    processed: tuple[tuple[int, str, Callable[[Any], Any]], ...]
 
-    @classmethod
-    def of(cls, sql: str, sources: Sequence[tuple[str, Source]]) -> Whole:
-        """Return a statement whose parameters come in this order: the event's first, then each scope's together."""
-        given = tuple(source.get for _, source in sources if source.get is not None)
-        named = [(scope, source) for scope, source in sources if source.get is None]
-        groups = tuple(
-            (scope, _taker([source for _, source in found])) for scope, found in groupby(named, itemgetter(0))
-        )
-        processed = ((place, source.process) for place, (_, source) in enumerate(sources))
-        return cls(sql, given, groups, tuple((place, process) for place, process in processed if process is not None))
-
-    def bind(self, scopes: Mapping[str, Mapping[str, Any]], event: Event) -> list[Any]:
+    def bind(self, facts: list[Any], event: Event) -> list[Any]:
         """Return the parameters in order.
 
-        Args:
-            scopes: The named values of each scope.
+        Raises:
+            NotStorable: For a value that its column's type cannot turn into the driver's.
         """
-        made = [get(event) for get in self.given]
-        for scope, take in self.groups:
-            made += take(scopes[scope])
-        for place, process in self.processed:
-            made[place] = process(made[place])
+        made = [*self.take((*facts, *[get(event) for get in self.given], *self.constants))]
+        for place, name, process in self.processed:
+            made[place] = _processed(name, process, made[place])
         return made
 
 
-def _taker(sources: Sequence[Source]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    constants = {source.name: source.constant for source in sources if source.constant is not None}
-    if len(sources) > 1 and not constants:
-        return itemgetter(*(source.name for source in sources))
-    return lambda values: tuple(values.get(source.name, source.constant) for source in sources)
+def _taker(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    # One call for all of them; a single place would come without its tuple.
+    return itemgetter(*places) if len(places) > 1 else lambda facts: tuple(facts[place] for place in places)
+
+
+def _processed(name: str, process: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return process(value)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise NotStorable(f"{name}: its column cannot hold or compare {type(value).__name__}") from error
 
 
 # Quoted text is passed over.

@@ -1,30 +1,70 @@
-"""Recording what was decided and done: the event, then what hangs on its number."""
+"""Recording what was decided and done: the event, then what hangs on its number.
+
+What is recorded is laid out in flat rows of facts, one for each row of the trail, in the order of the columns that are named here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Table as SqlTable
-from sqlalchemy import bindparam, insert
-from sqlalchemy import column as sql_column
+from sqlalchemy import Integer, TextClause, bindparam, insert, select, text
+from sqlalchemy import Text as SqlText
+from sqlalchemy.types import TypeEngine
 
 from dateline.core.canon import canonical, parsed
 from dateline.core.draft import Draft
+from dateline.core.effect import Effect
 from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
-from dateline.core.outcome import Performed, Wrote
-from dateline.core.personal import Sealed
+from dateline.core.outcome import Performed, Told, Wrote
+from dateline.core.plan import Planned
 from dateline.core.version import Versions
 from dateline.sql import tables
-from dateline.sql.compiled import Compiled, compiled, light
+from dateline.sql.compiled import Compiled, Merger, Whole, bounded, compiled, light
 from dateline.sql.dialect import Dialect
 from dateline.sql.perform import Assigned, Images, Row
 from dateline.sql.seal import RowSealer
 from dateline.sql.statement import Statement
 
-__all__ = ["Recorder", "effect_id"]
+__all__ = [
+    "CLAIM",
+    "EFFECT",
+    "EVENT",
+    "MOST",
+    "OPERATION",
+    "OPERATION_ROW",
+    "PERSONAL",
+    "SUBJECT",
+    "Recorder",
+    "bound",
+    "claim_facts",
+    "effect_facts",
+    "effect_id",
+    "event_facts",
+    "event_insert",
+    "inserts_of",
+    "listed",
+    "performing_of",
+    "told",
+]
+
+MOST = 20
+"""Rows of one table that one statement takes, so that there are few texts."""
+
+EVENT = tuple(column.name for column in tables.event.columns if column.name not in ("seq", "recorded_at"))
+OPERATION = ("ordinal", "step", "verb", "table_name", "row_key", "declared", "handler", "date", "merged")
+EFFECT = ("ordinal", "id", "step", "kind", "payload", "handler", "date", "state")
+SUBJECT = ("subject",)
+PERSONAL = ("path", "subject", "salt", "value")
+CLAIM = tuple(column.name for column in tables.claim.columns)
+
+Facts: TypeAlias = tuple[Any, ...]
+
+Performing: TypeAlias = list[tuple[int, Planned, Effect]]
+"""The effects of a plan with nothing left open, each with its ordinal and who decided it."""
 
 
 def effect_id(event: UUID, key: str) -> UUID:
@@ -33,169 +73,281 @@ def effect_id(event: UUID, key: str) -> UUID:
 
 
 class Recorder:
-    """Makes the statements that write the trail, compiled once."""
+    """Makes the statements that write the trail in order, each shape compiled once."""
 
     def __init__(self, dialect: Dialect, versions: Versions) -> None:
-        self._inserts = inserts(dialect)
+        self.dialect = dialect
         self.sealer = RowSealer(versions)
+        self.claiming = _claiming(dialect)
+        """What takes a request key; it gives no row where another has it."""
+        event = compiled(event_insert(None, dialect.now()), dialect.sql)
+        self._event = _whole(dialect, [("event", name) for name in EVENT], lambda merger: merger.add("event", event))
+        self._lists: dict[tuple[str, int], Whole] = {}
 
     def claim(self, draft: Draft) -> tuple[Statement, ...]:
         """Return what takes the request key; it gives no row where another has it."""
-        return () if draft.claim is None else (self._inserts["claim"].statement("claim", claim_facts(draft)),)
-
-    @property
-    def claiming(self) -> Compiled:
-        """What takes a request key; it gives no row where another has it."""
-        return self._inserts["claim"]
+        if draft.claim is None:
+            return ()
+        return (self.claiming.statement("claim", dict(zip(CLAIM, claim_facts(draft), strict=True))),)
 
     def statements(
         self, draft: Draft, rows: Sequence[Row], images: Images, assigned: Assigned
-    ) -> tuple[tuple[Wrote, ...], tuple[Performed, ...], list[Statement]]:
-        """Return what was done, and the statements that record it: the event first, since the others take its number."""
-        owner = {"tenant": draft.meta.tenant}
-        performed = self.performed(draft, assigned)
-        made: list[tuple[str, Mapping[str, Any]]] = [("event", self.event(draft))]
-        made += [("operation", facts) for facts in self.operations(draft, rows, images)]
-        for one, payload in performed:
-            facts = effect_facts(one, payload)
-            made += [("effect", facts), ("delivery", facts)]
-        made += [("subject", {"subject": subject}) for subject in draft.subjects]
-        # Last of all: sealing operations and effects has added to what is kept beside the body.
-        made += [("personal", personal_facts(sealed)) for sealed in draft.sealer.sealed]
-        made += [("pending", {})] if "pending" in self._inserts else []
-        statements = [
-            self._inserts[name].statement(name, {**owner, **facts}, step=facts.get("step")) for name, facts in made
-        ]
-        return wrote(rows), tuple(one for one, _ in performed), statements
+    ) -> tuple[Told, list[Statement]]:
+        """Return what tells what was done, and the statements that record it: the event first, since the others take its number."""
+        performing = performing_of(draft, assigned)
+        effects = effect_facts(draft, performing)
+        lists: dict[str, list[Facts]] = {
+            "operation": self._operations(draft, rows, images),
+            "effect": effects,
+            "delivery": effects,
+            "subject": [(subject,) for subject in draft.subjects],
+            # Last of all: sealing operations and effects has added to what is kept beside the body.
+            "personal": [(one.path, one.subject, one.salt, one.value) for one in draft.sealer.sealed],
+            "pending": [()] if self.dialect.sequenced else [],
+        }
+        made = [Statement(self._event.sql, self._event.bind(list(event_facts(draft)), draft.event), "event")]
+        for name, listed_ in lists.items():
+            for start in range(0, len(listed_), MOST):
+                some = listed_[start : start + MOST]
+                whole = self._list(name, len(some))
+                facts = [draft.meta.tenant, *(fact for row in some for fact in row)]
+                made.append(Statement(whole.sql, whole.bind(facts, draft.event), name))
+        return told(draft, rows, performing), made
 
-    def operations(self, draft: Draft, rows: Sequence[Row], images: Images) -> list[dict[str, Any]]:
-        """Return the operations' columns."""
+    def _operations(self, draft: Draft, rows: Sequence[Row], images: Images) -> list[Facts]:
         made = []
-        for row, (before, after) in zip(rows, images, strict=True):
-            change, last = row.change, row.change.last
+        for row, facts, (before, after) in zip(rows, self.operations(draft, rows), images, strict=True):
+            parts = (("before", before), ("after", after))
+            sealed = [self.sealer.image(draft.sealer, row.change, part, image) for part, image in parts]
+            made.append((*facts, *sealed))
+        return made
+
+    def operations(self, draft: Draft, rows: Sequence[Row]) -> list[Facts]:
+        """Return the operations' facts, without the images of their rows."""
+        made = []
+        for row in rows:
+            change = row.change
+            last = change.last
             merged = [[p.key, p.handler, p.date] for p in change.steps] if len(change.steps) > 1 else None
-            sealed = self.sealer.sealed(draft.sealer, change, row.values, before, after)
             made.append(
-                {
-                    "ordinal": change.ordinal,
-                    "step": last.key,
-                    "verb": change.verb,
-                    "table_name": change.table,
-                    "row_key": row.row_key,
-                    **sealed,
-                    "handler": last.handler,
-                    "date": last.date,
-                    "merged": merged and canonical(merged).decode(),
-                }
+                (
+                    change.ordinal,
+                    last.key,
+                    change.verb,
+                    change.table,
+                    row.row_key,
+                    self.sealer.declared(draft.sealer, change, row.values),
+                    last.handler,
+                    last.date,
+                    merged and canonical(merged).decode(),
+                )
             )
         return made
 
-    @staticmethod
-    def performed(draft: Draft, assigned: Assigned) -> list[tuple[Performed, str]]:
-        """Return the effects as they are told, each with the payload that is recorded."""
-        made = []
-        for ordinal, planned, effect in draft.plan.effects():
-            waiting = {n: assigned[v.row, v.column] for n, v in effect.__dict__.items() if type(v) is Placeholder}
-            found = effect.model_copy(update=waiting) if waiting else effect
-            kept = len(draft.sealer.sealed)
-            recorded = draft.sealer.text(found, f"/effects/{ordinal}").decode()
-            one = Performed(
-                id=effect_id(draft.meta.id, planned.key),
-                ordinal=ordinal,
-                step=planned.key,
-                kind=effect.__kind__,
-                payload=parsed(recorded if len(draft.sealer.sealed) == kept else canonical(found)),
-                handler=planned.handler,
-                date=planned.date,
-            )
-            made.append((one, recorded))
-        return made
+    def _list(self, name: str, count: int) -> Whole:
+        if (name, count) not in self._lists:
+            columns = {**_LISTS, "operation": (*OPERATION, "before", "after"), "pending": ()}[name]
+            layout = [("event", "tenant"), *((f"{name}{i}", column) for i in range(count) for column in columns)]
+            self._lists[name, count] = _whole(self.dialect, layout, lambda merger: self._text(merger, name, count))
+            bounded(self._lists)
+        return self._lists[name, count]
 
-    @staticmethod
-    def event(draft: Draft) -> dict[str, Any]:
-        """Return the event's columns."""
-        meta = draft.meta
-        return {
-            "tenant": meta.tenant,
-            "id": meta.id,
-            "kind": draft.event.__kind__,
-            "version": meta.version,
-            "shape": draft.shape,
-            "cascade": draft.cascade,
-            "actor": meta.actor.id,
-            "reason": meta.reason.text if meta.reason else None,
-            "occurred_at": meta.at,
-            "outcome": draft.outcome,
-            "cause": meta.cause,
-            "root": meta.root,
-            "body": draft.body.decode(),
-            "sha256": draft.sha256,
-        }
+    def _text(self, merger: Merger, name: str, count: int) -> str:
+        dialect = self.dialect
+        # The number of the event that this very transaction has recorded.
+        number = select(dialect.number().label("seq"), dialect.now().label("recorded_at"))
+        # In the order of the text: where parameters have no numbers, that is their order.
+        tenant = merger.add("event", bound(":tenant", dialect))
+        source = f"({merger.add('event', compiled(number, dialect.sql))}) AS event"
+        return inserts_of(name, tenant, listed(merger, dialect, name, count), source)
 
 
-def wrote(rows: Sequence[Row]) -> tuple[Wrote, ...]:
-    """Return the operations as they are told."""
-    return tuple(
-        Wrote(
-            ordinal=row.change.ordinal,
-            step=row.change.last.key,
-            verb=row.change.verb,
-            table=row.change.table,
-            row_key=row.row_key,
-            handler=row.change.last.handler,
-            date=row.change.last.date,
-        )
-        for row in rows
-    )
+def _whole(dialect: Dialect, layout: Sequence[tuple[str, str]], text_of: Callable[[Merger], str]) -> Whole:
+    merger = Merger(layout, numbered=dialect.sql.paramstyle == "numeric_dollar")
+    return merger.whole(text_of(merger))
 
 
-def claim_facts(draft: Draft) -> dict[str, Any]:
-    """Return the columns of a request key's claim."""
-    if draft.claim is None:
-        return {}
-    scope, key, salt, request = draft.claim
-    owner = {"tenant": draft.meta.tenant, "event": draft.meta.id}
-    return {**owner, "scope": scope, "key": key, "salt": salt, "request": request}
-
-
-def effect_facts(one: Performed, payload: str) -> dict[str, Any]:
-    """Return the columns of an effect, and of its delivery, which is due at once."""
-    facts = {"effect": one.id, "ordinal": one.ordinal, "step": one.step, "kind": one.kind, "payload": payload}
-    return {**facts, "handler": one.handler, "date": one.date, "state": one.state}
-
-
-def personal_facts(one: Sealed) -> dict[str, Any]:
-    """Return the columns of a personal value."""
-    return {"path": one.path, "subject": one.subject, "salt": one.salt, "value": one.value}
-
-
-def inserts(dialect: Dialect) -> dict[str, Compiled]:
-    """Return the statements that record: each takes the event's number by the event's id, so that they go in one trip."""
-    number = dialect.number()
-
-    def made(table: SqlTable, renamed: Mapping[str, str] | None = None, **fixed: Any) -> Any:
-        bare = light(table)
-        values = {
-            bare.c[c.name]: fixed.get(c.name, bindparam((renamed or {}).get(c.name, c.name), type_=c.type))
-            for c in table.columns
-        }
-        return insert(bare).values({column: value for column, value in values.items() if value is not None})
-
-    event = made(tables.event, seq=None, recorded_at=dialect.now())
-    event = event.returning(sql_column("seq"), sql_column("recorded_at"))
+def _claiming(dialect: Dialect) -> Compiled:
     c = light(tables.claim)
     named = {c.c[column.name]: bindparam(column.name, type_=column.type) for column in tables.claim.columns}
     # Where the key is taken, nothing happens and no row comes back.
-    claims = dialect.insert(c).values(named).on_conflict_do_nothing().returning(c.c.event)
-    clauses = {
-        "event": event,
-        "claim": claims,
-        "operation": made(tables.operation, seq=number),
-        "effect": made(tables.effect, {"id": "effect"}, seq=number),
-        "delivery": made(tables.delivery, seq=number, due_at=dialect.now(), tries=None, lease=None),
-        "subject": made(tables.subject, seq=number),
-        "personal": made(tables.personal, seq=number),
-    }
-    if dialect.sequenced:
-        clauses["pending"] = made(tables.pending, seq=number)
-    return {name: compiled(clause, dialect.sql) for name, clause in clauses.items()}
+    return compiled(dialect.insert(c).values(named).on_conflict_do_nothing().returning(c.c.event), dialect.sql)
+
+
+_LISTS = {"effect": EFFECT, "delivery": EFFECT, "subject": SUBJECT, "personal": PERSONAL}
+
+
+def inserts_of(name: str, tenant: str, items: str, source: str) -> str:
+    """Return the text that adds rows to one table of the trail.
+
+    Args:
+        tenant: The text of that parameter.
+        items: The rows, as VALUES takes them.
+        source: What gives `event` its `seq` and its `recorded_at`.
+    """
+    if name == "pending":
+        return f"INSERT INTO dateline_pending (seq, tenant) SELECT event.seq, {tenant} FROM {source}"  # noqa: S608 - pieces of this module
+    columns, taken = _INSERTS[name]
+    rows = f"SELECT {tenant}, event.seq, {', '.join(taken)} FROM {source}, (VALUES {items}) AS x"  # noqa: S608 - pieces of this module
+    return f"INSERT INTO dateline_{name} (tenant, seq, {', '.join(columns)}) {rows}"
+
+
+def _numbered(*columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return columns, and where in VALUES each stands: both databases name those alike."""
+    return columns, tuple(f"x.column{place + 1}" for place in range(len(columns)))
+
+
+_INSERTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "operation": _numbered(*OPERATION, "before", "after"),
+    "effect": _numbered(*EFFECT[:-1]),
+    "delivery": (
+        ("ordinal", "kind", "state", "due_at"),
+        ("x.column1", "x.column2", "x.column3", "event.recorded_at"),
+    ),
+    "subject": _numbered(*SUBJECT),
+    "personal": _numbered(*PERSONAL),
+}
+
+OPERATION_ROW = (
+    "(:ordinal, :step, :verb, :table_name, :row_key, :declared, :handler, :date, :merged, {before}, {after})"
+)
+
+_ROWS = {
+    "operation": OPERATION_ROW.format(before=":before", after=":after"),
+    "effect": "(:ordinal, :id, :step, :kind, :payload, :handler, :date)",
+    "delivery": "(:ordinal, :kind, :state)",
+    "subject": "(:subject)",
+    "personal": "(:path, :subject, :salt, :value)",
+}
+
+
+def listed(merger: Merger, dialect: Dialect, name: str, count: int, *, scope: str | None = None) -> str:
+    """Return a number of rows of one table as VALUES takes them.
+
+    Args:
+        scope: What their parameters' scopes are named after, each with its place; the table itself where that is left out.
+    """
+    if name == "pending":
+        return ""
+    piece = bound(_ROWS[name], dialect)
+    return ", ".join(merger.add(f"{scope or name}{index}", piece) for index in range(count))
+
+
+def bound(part: str, dialect: Dialect) -> Compiled:
+    """Return a piece of text whose named parameters have the types of the trail's columns."""
+    clause: TextClause = text(part)
+    typed = (bindparam(name, type_=_TYPES.get(name, SqlText())) for name in clause._bindparams)
+    return compiled(clause.bindparams(*typed), dialect.sql)
+
+
+_TYPES: dict[str, TypeEngine[Any]] = {"ordinal": Integer(), "id": tables.effect.c.id.type}
+"""The types of parameters that are no texts."""
+
+
+def event_facts(draft: Draft) -> Facts:
+    """Return the event's facts."""
+    meta = draft.meta
+    return (
+        meta.tenant,
+        meta.id,
+        draft.event.__kind__,
+        meta.version,
+        draft.shape,
+        draft.cascade,
+        meta.actor.id,
+        meta.reason.text if meta.reason else None,
+        meta.at,
+        draft.outcome,
+        meta.cause,
+        meta.root,
+        canonical(sorted(draft.subjects)).decode(),
+        draft.body.decode(),
+        draft.sha256,
+    )
+
+
+def event_insert(source: Any, now: Any) -> Any:
+    """Return the clause that records an event, which gives its number and the database's clock.
+
+    Args:
+        source: What the row is selected from; nothing where that is None.
+        now: The database's clock.
+    """
+    e = light(tables.event)
+    columns = [tables.event.c[name] for name in EVENT]
+    row = select(*(bindparam(c.name, type_=c.type) for c in columns), now)
+    row = row if source is None else row.select_from(source)
+    return insert(e).from_select([*EVENT, "recorded_at"], row).returning(e.c.seq, e.c.recorded_at)
+
+
+def claim_facts(draft: Draft) -> Facts:
+    """Return the facts of a request key's claim."""
+    if draft.claim is None:
+        return ()
+    scope, key, salt, request = draft.claim
+    return (draft.meta.tenant, scope, key, draft.meta.id, salt, request)
+
+
+def performing_of(draft: Draft, assigned: Assigned) -> Performing:
+    """Return the plan's effects, with what was assigned in its places."""
+    made = []
+    for ordinal, planned, effect in draft.plan.effects():
+        found = effect
+        if assigned:
+            waiting = {n: assigned[v.row, v.column] for n, v in vars(effect).items() if type(v) is Placeholder}
+            found = effect.model_copy(update=waiting) if waiting else effect
+        made.append((ordinal, planned, found))
+    return made
+
+
+def effect_facts(draft: Draft, performing: Performing) -> list[Facts]:
+    """Return the facts of the effects, and of their deliveries, which are due at once."""
+    return [
+        (
+            ordinal,
+            effect_id(draft.meta.id, planned.key),
+            planned.key,
+            effect.__kind__,
+            draft.sealer.text(effect, f"/effects/{ordinal}").decode(),
+            planned.handler,
+            planned.date,
+            "due",
+        )
+        for ordinal, planned, effect in performing
+    ]
+
+
+def told(draft: Draft, rows: Sequence[Row], performing: Performing) -> Told:
+    """Return what tells, when it is asked, which operations and effects were recorded."""
+    issuer = draft.meta.id
+
+    @cache
+    def tell() -> tuple[tuple[Wrote, ...], tuple[Performed, ...]]:
+        return tuple(map(_wrote, rows)), tuple(_performed(issuer, *one) for one in performing)
+
+    return tell
+
+
+def _wrote(row: Row) -> Wrote:
+    last = row.change.last
+    return Wrote(
+        ordinal=row.change.ordinal,
+        step=last.key,
+        verb=row.change.verb,
+        table=row.change.table,
+        row_key=row.row_key,
+        handler=last.handler,
+        date=last.date,
+    )
+
+
+def _performed(issuer: UUID, ordinal: int, planned: Planned, effect: Effect) -> Performed:
+    return Performed(
+        id=effect_id(issuer, planned.key),
+        ordinal=ordinal,
+        step=planned.key,
+        kind=effect.__kind__,
+        payload=parsed(canonical(effect)),
+        handler=planned.handler,
+        date=planned.date,
+    )

@@ -39,9 +39,10 @@ class RowSealer:
 
     @staticmethod
     @cache
-    def _named(mapped: Any) -> Mapping[str, str]:
-        """Return each column's name in the database by its name in the mapped class."""
-        return {name: column.name for name, column in mapped.__mapper__.columns.items()}
+    def _named(mapped: Any) -> Mapping[str, str] | None:
+        """Return each column's name in the database by its name in the mapped class; None where they are the same."""
+        names = {name: column.name for name, column in mapped.__mapper__.columns.items()}
+        return None if all(name == named for name, named in names.items()) else names
 
     def personal(self, mapped: Any) -> Mapping[str, str]:
         """Return a table's personal columns, with their names in the mapped class."""
@@ -59,35 +60,33 @@ class RowSealer:
             return None
         return template.format_map(known)
 
-    def sealed(
-        self, sealer: Sealer, change: Change, values: Mapping[str, Any], before: str | None, after: str | None
-    ) -> dict[str, str | None]:
-        """Return the columns `declared`, `before` and `after` of an operation."""
-        names = self._named(change.mapped)
-        declared = {names[name]: value for name, value in values.items()}
-        personal = self.personal(change.mapped)
+    def declared(self, sealer: Sealer, change: Change, values: Mapping[str, Any]) -> str:
+        """Return the column `declared` of an operation: what its steps name."""
+        names, personal = self._named(change.mapped), self.personal(change.mapped)
+        declared = values if names is None else {names[name]: value for name, value in values.items()}
         if not personal:
-            return {"declared": canonical(declared).decode(), "before": before, "after": after}
+            return canonical(declared).decode()
+        made = dict(declared)
         root = f"/operations/{change.ordinal}"
-        made: dict[str, str | None] = {}
-        for part, text in (("before", before), ("after", after)):
-            if text is None:
-                made[part] = None
-                continue
-            row = json.loads(text)
-            whose = self._whose(change, row, sealer)
-            for name in personal.keys() & row.keys():
-                if row[name] is not None:
-                    row[name] = sealer.seal(row[name], below(f"{root}/{part}", name), whose)
-            made[part] = canonical(row).decode()
-        for name in personal.keys() & declared.keys():
-            if declared[name] is not None:
+        for name in personal.keys() & made.keys():
+            if made[name] is not None:
                 # The row after holds the same value: one copy is enough, and one erasure.
-                declared[name] = sealer.seal(
-                    declared[name], below(f"{root}/declared", name), salt_of=below(f"{root}/after", name), keep=False
+                made[name] = sealer.seal(
+                    made[name], below(f"{root}/declared", name), salt_of=below(f"{root}/after", name), keep=False
                 )
-        made["declared"] = canonical(declared).decode()
-        return made
+        return canonical(made).decode()
+
+    def image(self, sealer: Sealer, change: Change, part: str, text: str | None) -> str | None:
+        """Return the column `before` or `after` of an operation, given the database's own text of the row."""
+        personal = self.personal(change.mapped)
+        if text is None or not personal:
+            return text
+        row = json.loads(text)
+        whose = self._whose(change, row, sealer)
+        for name in personal.keys() & row.keys():
+            if row[name] is not None:
+                row[name] = sealer.seal(row[name], below(f"/operations/{change.ordinal}/{part}", name), whose)
+        return canonical(row).decode()
 
     def _whose(self, change: Change, row: Mapping[str, Any], sealer: Sealer) -> str:
         template = self._subjects.get(change.mapped)

@@ -7,13 +7,13 @@ statement fails, and takes all of it back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dateline.core.cascade import Cascade
 from dateline.core.draft import Draft
-from dateline.core.outcome import Performed, Wrote
+from dateline.core.outcome import Told
 from dateline.core.personal import below
 from dateline.core.plan import Change
 from dateline.core.request import Flow
@@ -22,14 +22,11 @@ from dateline.sql.dialect import Dialect
 from dateline.sql.image import written
 from dateline.sql.perform import Row
 from dateline.sql.postgres import PostgresReading
-from dateline.sql.record import Recorder, claim_facts, effect_facts, personal_facts, wrote
+from dateline.sql.record import MOST, Recorder, claim_facts, effect_facts, event_facts, performing_of, told
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.whole import RowShape, Shape, parts_of, whole
 
 __all__ = ["Single"]
-
-MOST = 20
-"""Changes, effects, subjects or personal values that one statement takes; more go as statements in order, whose texts are shared by all."""
 
 # What makes a table unfit: triggers and row policies act between statements, cascades reach rows that the plan may write too, and a
 # second unique key is checked row by row, in an order that nobody chose.
@@ -65,6 +62,7 @@ class Single:
         self.dialect = dialect
         self.recorder = recorder
         self._traits: dict[Any, _Traits] = {}
+        self._columns: dict[Any, tuple[Any, ...]] = {}
         self._wholes: dict[Any, tuple[Cascade, Whole]] = {}
 
     def fits(self, changes: Sequence[Change]) -> Flow[bool]:
@@ -84,28 +82,34 @@ class Single:
 
     def _personal(self, mapped: Any) -> tuple[Any, ...]:
         """Return a table's personal columns."""
-        personal = self.recorder.sealer.personal(mapped)
-        return tuple(column for column in mapped.__table__.columns if column.name in personal)
+        found = self._columns.get(mapped)
+        if found is None:
+            personal = self.recorder.sealer.personal(mapped)
+            found = tuple(column for column in mapped.__table__.columns if column.name in personal)
+            self._columns[mapped] = found
+        return found
 
-    def _sealing(self, draft: Draft, row: Row) -> dict[str, Any] | None:
-        """Return what seals a row's personal columns inside the statement; None where only Python can."""
+    def _sealing(self, draft: Draft, row: Row) -> list[Any] | None:
+        """Return what seals a row's personal columns inside the statement, as `sealing_of` names it; None where only Python can."""
         columns = self._personal(row.change.mapped)
         if not columns:
-            return {}
+            return []
         owner = self.recorder.sealer.owner(row.change, row.key, draft.sealer)
         if owner is None or not all(written(column.type) for column in columns):
             return None
-        made: dict[str, Any] = {"subject": owner}
+        made: list[Any] = [owner]
         for part in parts_of(row.change.verb):
-            for place, column in enumerate(columns):
+            for column in columns:
                 path = below(f"/operations/{row.change.ordinal}/{part}", column.name)
-                made |= {f"path_{part}_{place}": path, f"salt_{part}_{place}": draft.sealer.salt(path).hex()}
+                made += (path, draft.sealer.salt(path).hex())
         return made
 
     def statement(
         self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], proof: Sequence[str]
-    ) -> tuple[Statement, tuple[Wrote, ...], tuple[Performed, ...]] | None:
-        """Return what writes all of the draft, and what it will have done; its one row holds, second and third, number and clock.
+    ) -> tuple[Statement, Told] | None:
+        """Return what writes all of the draft, and what tells what it will have done.
+
+        Its one row holds, second and third, the event's number and the database's clock.
 
         It fails as `Conflict` when the guard or the claim says no, and as `Broken` with the constraint "row-count" when a change
         does not meet its one row.
@@ -113,46 +117,37 @@ class Single:
         Returns:
             None where a personal column can only be sealed by Python, which has to see the row first, or where there is too much of it.
         """
-        sealings = [self._sealing(draft, row) for row in rows]
-        if None in sealings:
+        performing = performing_of(draft, {})
+        facts = [*event_facts(draft), *proof, *claim_facts(draft)]
+        shapes = []
+        for row, operation in zip(rows, self.recorder.operations(draft, rows), strict=True):
+            sealing = self._sealing(draft, row)
+            if sealing is None:
+                return None
+            names = tuple(sorted(row.values))
+            shapes.append((row.change.verb, row.change.mapped, names))
+            facts += (*operation, *row.key, *[row.values[name] for name in names], *sealing)
+        for effect in effect_facts(draft, performing):
+            facts += effect
+        facts += draft.subjects
+        for one in draft.sealer.sealed:
+            facts += (one.path, one.subject, one.salt, one.value)
+        counts = (len(performing), len(draft.subjects), len(draft.sealer.sealed))
+        if max(counts) > MOST:
             return None
-        performed = self.recorder.performed(draft, {})
-        lists = {
-            "operation": self.recorder.operations(draft, rows, [(None, None)] * len(rows)),
-            "effect": [effect_facts(one, payload) for one, payload in performed],
-            "subject": [{"subject": subject} for subject in draft.subjects],
-            "personal": [personal_facts(one) for one in draft.sealer.sealed],
-        }
-        if max(map(len, lists.values())) > MOST:
-            return None
-        scopes: dict[str, Mapping[str, Any]] = {
-            "event": self.recorder.event(draft),
-            "guard": {f"proof{index}": seen for index, seen in enumerate(proof)},
-            "claim": claim_facts(draft),
-        }
-        for name, items in lists.items():
-            for index, facts in enumerate(items):
-                scopes[f"{name}{index}"] = facts
-        for index, (row, sealing) in enumerate(zip(rows, sealings, strict=True)):
-            scopes[f"row{index}"] = {
-                **{f"k{place}": value for place, value in enumerate(row.key)},
-                **{f"v_{column}": value for column, value in row.values.items()},
-                **(sealing or {}),
-            }
-        shapes = tuple((row.change.verb, row.change.mapped, tuple(sorted(row.values))) for row in rows)
-        counts = {name: len(lists[name]) for name in ("effect", "subject", "personal")}
-        key = (id(cascade), draft.claim is not None, shapes, *counts.values())
+        key = (id(cascade), draft.claim is not None, tuple(shapes), counts)
         held = self._wholes.get(key)
         if held is None:
             shape = Shape(
                 reading.guard,
+                len(proof),
                 self.recorder.claiming if draft.claim is not None else None,
                 tuple(
-                    RowShape(row.change, tuple(sorted(row.values)), self._personal(row.change.mapped)) for row in rows
+                    RowShape(row.change, names, self._personal(row.change.mapped))
+                    for row, (_, _, names) in zip(rows, shapes, strict=True)
                 ),
-                **{f"{name}s": count for name, count in counts.items()},
+                *counts,
             )
             held = self._wholes[key] = (cascade, whole(shape, self.dialect))
             bounded(self._wholes)
-        statement = Statement(held[1].sql, held[1].bind(scopes, draft.event), "commit")
-        return statement, wrote(rows), tuple(one for one, _ in performed)
+        return Statement(held[1].sql, held[1].bind(facts, draft.event), "commit"), told(draft, rows, performing)

@@ -176,11 +176,11 @@ class SqlStore:
             raise
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
-            return Written(0, draft.meta.at, (), ())
-        wrote, performed, statements = self.recorder.statements(draft, rows, images, assigned)
+            return Written(0, draft.meta.at, lambda: ((), ()))
+        told, statements = self.recorder.statements(draft, rows, images, assigned)
         results = yield from self._tried(Batch((*statements, end), ends=not joined), undo, joined)
         seq, recorded_at = results[0].rows[0]
-        return Written(seq, _instant(recorded_at, self.dialect), wrote, performed)
+        return Written(seq, _instant(recorded_at, self.dialect), told)
 
     def _at_once(
         self,
@@ -204,7 +204,7 @@ class SqlStore:
         if made is None:
             draft.sealer.sealed[:] = kept
             return None
-        statement, wrote, performed = made
+        statement, told = made
         try:
             if savepoint is None:
                 results = yield Batch((statement,))
@@ -216,7 +216,7 @@ class SqlStore:
             draft.sealer.sealed[:] = kept
             return None
         _, seq, recorded_at = results[0].rows[0]
-        return Written(seq, _instant(recorded_at, self.dialect), wrote, performed)
+        return Written(seq, _instant(recorded_at, self.dialect), told)
 
     def _brackets(self, joined: bool, *, guarded: bool) -> tuple[Statement, Statement, Statement]:
         if joined:

@@ -179,7 +179,6 @@ PARTS: tuple[tuple[Any, ...], ...] = (
     tuple(tables.event.c),
     tuple(tables.operation.c),
     tuple(tables.effect.c),
-    tuple(tables.subject.c),
     tuple(tables.personal.c),
     tuple(tables.delivery.c),
     tuple(tables.position.c),
@@ -262,9 +261,9 @@ def entries_of(
     Args:
         unreadable: As for `read`.
     """
-    events, operations, effects, subjects, personal, deliveries, positions = found
-    of = tuple(_by_seq(rows) for rows in (operations, effects, subjects, personal))
-    states = {row["effect"]: row["state"] for row in deliveries}
+    events, operations, effects, personal, deliveries, positions = found
+    of = tuple(_by_seq(rows) for rows in (operations, effects, personal))
+    states = {(row["seq"], row["ordinal"]): row["state"] for row in deliveries}
     places = {row["seq"]: row["position"] for row in positions}
     made = []
     for row in events:
@@ -284,11 +283,11 @@ def entries_of(
 def _entry(
     row: dict[str, Any],
     parts: tuple[list[dict[str, Any]], ...],
-    states: Mapping[UUID, str],
+    states: Mapping[tuple[int, int], str],
     position: int | None,
     versions: Versions,
 ) -> Entry:
-    operations, effects, subjects, personal = parts
+    operations, effects, personal = parts
     values = {one["path"]: ERASED if one["value"] is None else parsed(one["value"]) for one in personal}
     body = parsed(row["body"])
     facts = body["meta"]
@@ -324,11 +323,11 @@ def _entry(
                 payload=unsealed(parsed(one["payload"]), f"/effects/{one['ordinal']}", values),
                 handler=one["handler"],
                 date=one["date"],
-                state=states.get(one["id"], "delivered"),
+                state=states.get((row["seq"], one["ordinal"]), "delivered"),
             )
             for one in effects
         ),
-        subjects=tuple(sorted(one["subject"] for one in subjects)),
+        subjects=tuple(parsed(row["subjects"])),
         personal=frozenset(values),
     )
 

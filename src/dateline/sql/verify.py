@@ -98,7 +98,7 @@ def _statements(dialect: Dialect, tenant: str | None) -> list[Any]:
 
 def _page(parts: Parts, unreadable: dict[int, Exception]) -> Iterator[tuple[int, str]]:
     """Yield the faults of a page's events."""
-    events, operations, effects, _, personal, *_ = parts
+    events, operations, effects, personal, *_ = parts
     kept: dict[int, list[Sealed]] = defaultdict(list)
     for row in personal:
         kept[row["seq"]].append(Sealed(row["path"], row["subject"], row["salt"] or "", row["value"]))

@@ -49,6 +49,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(40), nullable=False),
         sa.Column("cause", Id()),
         sa.Column("root", Id()),
+        sa.Column("subjects", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.UniqueConstraint("tenant", "id", name="dateline_event_id"),
@@ -90,12 +91,10 @@ def upgrade() -> None:
         sa.Column("handler", sa.Text, nullable=False),
         sa.Column("date", sa.String(10), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "seq", "ordinal", name="dateline_effect_pkey"),
-        sa.UniqueConstraint("tenant", "id", name="dateline_effect_id"),
     )
     op.create_table(
         "dateline_delivery",
         tenant(),
-        sa.Column("effect", Id(), nullable=False),
         seq(),
         sa.Column("ordinal", sa.Integer, nullable=False),
         sa.Column("kind", sa.String(200), nullable=False),
@@ -103,21 +102,24 @@ def upgrade() -> None:
         sa.Column("due_at", Instant(), nullable=False),
         sa.Column("tries", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("lease", Instant()),
-        sa.PrimaryKeyConstraint("tenant", "effect", name="dateline_delivery_pkey"),
+        sa.PrimaryKeyConstraint("tenant", "seq", "ordinal", name="dateline_delivery_pkey"),
     )
     op.create_index("dateline_delivery_due", "dateline_delivery", ["state", "due_at", "seq", "ordinal"])
     op.create_table(
         "dateline_attempt",
         tenant(),
-        sa.Column("effect", Id(), nullable=False),
+        seq(),
+        sa.Column("ordinal", sa.Integer, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("effect", Id(), nullable=False),
         sa.Column("began_at", Instant(), nullable=False),
         sa.Column("ended_at", Instant()),
         sa.Column("outcome", sa.String(12), nullable=False),
         sa.Column("reference", sa.Text),
         sa.Column("detail", sa.Text),
-        sa.PrimaryKeyConstraint("tenant", "effect", "number", name="dateline_attempt_pkey"),
+        sa.PrimaryKeyConstraint("tenant", "seq", "ordinal", "number", name="dateline_attempt_pkey"),
     )
+    op.create_index("dateline_attempt_effect", "dateline_attempt", ["tenant", "effect"])
     op.create_table(
         "dateline_subject",
         tenant(),
@@ -125,7 +127,6 @@ def upgrade() -> None:
         seq(),
         sa.PrimaryKeyConstraint("tenant", "subject", "seq", name="dateline_subject_pkey"),
     )
-    op.create_index("dateline_subject_seq", "dateline_subject", ["tenant", "seq"])
     op.create_table(
         "dateline_personal",
         tenant(),
