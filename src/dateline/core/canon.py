@@ -49,7 +49,7 @@ def canonical(value: Any, *, known: bool = False) -> bytes:
     """
     if known or (_flat(value) if type(value) is dict else isinstance(value, BaseModel) and straight(type(value))):
         try:
-            return orjson.dumps(value, _written, _STRAIGHT)
+            return orjson.dumps(value.__dict__ if isinstance(value, BaseModel) else value, _written, _STRAIGHT)
         except TypeError:
             # An integer beyond 64 bits, or what has no canonical form: the long way tells which.
             pass
@@ -110,6 +110,9 @@ def instant(value: datetime) -> str:
 
     Source: RFC 3339.
     """
+    if value.tzinfo is UTC:
+        text = value.isoformat()[: -len("+00:00")]
+        return (text.rstrip("0") if value.microsecond else text) + "Z"
     suffix = ""
     if value.tzinfo is not None:
         try:

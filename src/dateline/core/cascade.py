@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -13,8 +13,8 @@ from dateline.core.canon import canonical, digest
 from dateline.core.event import Event
 from dateline.core.layer import Function
 from dateline.core.model import place
-from dateline.core.operation import Insert, Operation, Placeholder
-from dateline.core.plan import Plan, Planned, key_of, rejection_of, unique
+from dateline.core.operation import Insert, Placeholder
+from dateline.core.plan import Plan, Planned, held_by, key_of, rejection_of, unique
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
 from dateline.errors import (
@@ -163,7 +163,8 @@ class Cascade:
             self._run(slot, event, snapshots, planned, keys)
         plan = Plan(tuple(planned))
         plan.changes()
-        _assignable(planned)
+        if plan.waits:
+            _assignable(planned)
         return plan
 
     def _run(
@@ -177,9 +178,11 @@ class Cascade:
         """Add what a slot's holder decides to what was planned before."""
         function = slot.holder
         assert function is not None
-        for step in self._steps(
-            function, [self._argument(function, taken, event, snapshots, planned) for taken in function.parameters]
-        ):
+        arguments = [
+            event if taken is function.event else Plan(tuple(planned)) if taken is Plan else snapshots[taken]
+            for taken in function.parameters
+        ]
+        for step in self._steps(function, arguments):
             if not function.declares(step):
                 found = step.step_type() if isinstance(step, Step) else type(step).__name__
                 raise UndeclaredStep(
@@ -190,19 +193,7 @@ class Cascade:
             planned.append(new)
 
     @staticmethod
-    def _argument(
-        function: Function,
-        taken: type,
-        event: Event,
-        snapshots: Mapping[type[Snapshot], Snapshot],
-        before: list[Planned],
-    ) -> Any:
-        if taken is function.event:
-            return event
-        return Plan(tuple(before)) if taken is Plan else snapshots[taken]
-
-    @staticmethod
-    def _steps(function: Function, arguments: list[Any]) -> Iterator[Any]:
+    def _steps(function: Function, arguments: list[Any]) -> list[Any]:
         try:
             found = function.call(*arguments)
             if isinstance(found, Step):
@@ -211,7 +202,7 @@ class Cascade:
                 raise UndeclaredStep(
                     f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`"
                 )
-            yield from found
+            return [*found]
         except HandlerFault as error:
             if function.where in str(error):
                 raise
@@ -233,8 +224,7 @@ def _assignable(planned: list[Planned]) -> None:
     """Refuse a plan that waits for the value of a row which it does not insert."""
     made = {id(one.step.row) for one in planned if isinstance(one.step, Insert)}
     for one in planned:
-        held = one.step.values if isinstance(one.step, Operation) else vars(one.step)
-        for value in held.values():
+        for value in held_by(one.step):
             if isinstance(value, Placeholder) and id(value.row) not in made:
                 raise Unassigned(
                     f"{one.handler} ({one.date}) waits for {value!r}, whose Insert nobody yields; yield it too"

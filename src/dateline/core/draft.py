@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dateline.core.canon import Verbatim, canonical, digest, plain
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
+from dateline.core.internal import internal
 from dateline.core.meta import Meta
 from dateline.core.outcome import request_digest
 from dateline.core.personal import Sealer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Draft", "drafted"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@internal(kw_only=True)
 class Draft:
     """Everything that one commit writes.
 
@@ -88,7 +88,7 @@ def drafted(
             "kind": event.__kind__,
             "meta": event.meta.facts(),
             "sealed": len(sealer.sealed),
-            "shape": shape,
+            "shape": shape and shape.isoformat(),
             "snapshot": snapshot,
         },
         # Names of modules and classes may be of any script.

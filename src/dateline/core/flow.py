@@ -118,7 +118,8 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
     except BaseException:
         yield from _left(store, tries)
         raise
-    yield from _left(store, tries)
+    if tries.turns:
+        yield from _left(store, tries)
     return result
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from types import NoneType
 from typing import Any, Self
 from uuid import UUID
 
+from dateline.core.canon import instant
 from dateline.errors import Malformed
 
 __all__ = ["Actor", "Meta", "NewId", "Origin", "Reason", "derived"]
@@ -21,6 +23,10 @@ def _texts(made: Any, *needed: str) -> None:
         found = getattr(made, name)
         if name != "rights" and not isinstance(found, str) and (found is not None or name in needed):
             raise Malformed(f"{type(made).__name__.lower()}.{name} is a text, not {type(found).__name__}")
+
+
+_TEXT = {str}
+_TEXT_OR_NONE = {str, NoneType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,10 @@ class Actor:
     rights: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
-        _texts(self, "id", "kind")
+        if {type(self.id), type(self.kind)} != _TEXT or not _TEXT_OR_NONE.issuperset(
+            map(type, (self.role, self.on_behalf_of, self.authenticated_by))
+        ):
+            _texts(self, "id", "kind")
         if not self.id:
             raise Malformed("an actor has an id, a text that is not empty")
         if not isinstance(self.rights, AbstractSet):
@@ -177,19 +186,17 @@ class Meta:
 
     def facts(self) -> dict[str, Any]:
         """Return what the record keeps, without what is not known."""
-        known: Mapping[str, Any] = {
-            "id": self.id,
-            "at": self.at,
-            "actor": self.actor.facts(),
-            "tenant": self.tenant or None,
-            "version": self.version,
-            "reason": self.reason and self.reason.facts(),
-            "cause": self.cause,
-            "root": self.root,
-            "late": self.late or None,
-            "origin": self.origin and self.origin.facts(),
-        }
-        return {name: fact for name, fact in known.items() if fact is not None}
+        made: dict[str, Any] = {"id": self.id, "at": instant(self.at), "actor": self.actor.facts()}
+        if self.version is not None:
+            made["version"] = self.version.isoformat()
+        for name in ("tenant", "cause", "root", "late"):
+            if fact := getattr(self, name):
+                made[name] = fact
+        if self.reason is not None:
+            made["reason"] = self.reason.facts()
+        if self.origin is not None:
+            made["origin"] = self.origin.facts()
+        return made
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Meta:

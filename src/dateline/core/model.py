@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Self, TypeAlias, TypeVar, dataclass_transform, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, dataclass_transform, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
@@ -70,6 +70,9 @@ class ModelMeta(ModelMetaclass):
 
 class Model(BaseModel, metaclass=ModelMeta):
     """A frozen value, checked strictly when it is made; equal where its fields are."""
+
+    # Looked up at every event: what a class lacks, pydantic looks for in every private place first.
+    __subject__: ClassVar[str | None] = None
 
     # hide_input: an error's text may end up in a log, and what was sent may be personal.
     model_config = ConfigDict(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import GetCoreSchemaHandler
@@ -82,6 +81,7 @@ class Operation(Step, Generic[T]):
 
     Args:
         key_values: The primary key's values in its order; None where the database assigns the key.
+        row_key: The same as text.
     """
 
     verb: str = ""
@@ -89,6 +89,7 @@ class Operation(Step, Generic[T]):
     mapped: Any
     table: Table
     key_values: tuple[Any, ...] | None
+    row_key: str | None
     values: Mapping[str, Any]
 
     def step_type(self) -> str:
@@ -98,11 +99,6 @@ class Operation(Step, Generic[T]):
     def step_part(self) -> str | None:
         """Return what `keyed` says, else the row's key."""
         return self._part if self._part is not None else self.row_key
-
-    @cached_property
-    def row_key(self) -> str | None:
-        """The row's key as text; None where the database has yet to assign it."""
-        return None if self.key_values is None else row_key(self.key_values)
 
     def __repr__(self) -> str:
         named = "".join(f", {name}={value!r}" for name, value in self.values.items())
@@ -156,14 +152,15 @@ class Insert(Operation[T]):
         self.row = object()
         key = tuple(given.get(name) for name in seen.key)
         self.key_values = None if any(value is None or isinstance(value, Placeholder) for value in key) else key
+        self.row_key = None if self.key_values is None else row_key(key)
 
     def step_part(self) -> str | None:
         """Return what `keyed` says, else the row's key or the name under which the event made it."""
         if self._part is not None:
             return self._part
-        if self.key_values is None:
-            return None
-        return row_key(value.name if isinstance(value, NewId) else value for value in self.key_values)
+        if self.key_values is None or NewId not in map(type, self.key_values):
+            return self.row_key
+        return row_key(value.name if type(value) is NewId else value for value in self.key_values)
 
     def __getitem__(self, column: InstrumentedAttribute[V]) -> Placeholder[V]:
         if not hasattr(column, "key"):
@@ -208,7 +205,8 @@ class Update(Operation[T]):
             if not isinstance(value, Placeholder):
                 seen.columns[name].check(seen.name, value)
         self.values = values
-        self.key_values = tuple(getattr(record, name) for name in seen.key)
+        self.key_values = key = tuple([getattr(record, name) for name in seen.key])
+        self.row_key = row_key(key)
 
 
 class Delete(Operation[T]):
@@ -225,7 +223,8 @@ class Delete(Operation[T]):
         self.mapped = record.__table__
         self.table = seen = table_of(record.__table__)
         self.values = {}
-        self.key_values = tuple(getattr(record, name) for name in seen.key)
+        self.key_values = key = tuple([getattr(record, name) for name in seen.key])
+        self.row_key = row_key(key)
 
 
 def _seen(record: Any, step: str) -> None:

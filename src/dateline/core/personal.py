@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from dateline.core.canon import DEEPEST, canonical, named, plain, salted
 from dateline.core.event import fill
 from dateline.core.form import straight
+from dateline.core.internal import internal
 from dateline.core.model import Model, personal_fields
 from dateline.errors import NotCanonical
 
@@ -32,7 +33,7 @@ def below(path: str, part: str | int) -> str:
     return f"{path}/{part.replace('~', '~0').replace('/', '~1')}" if isinstance(part, str) else f"{path}/{part}"
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Sealed:
     """One personal value beside its body.
 
@@ -98,7 +99,7 @@ class Sealer:
         return canonical(made, known=True)
 
     def _subject(self, model: BaseModel) -> str:
-        template = getattr(model, "__subject__", None)
+        template = model.__subject__ if isinstance(model, Model) else None
         return fill(template, model) if template and isinstance(model, Model) else self.subject
 
     def _model(self, model: BaseModel, path: str, depth: int) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args, get_origin
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 
 from dateline.core.effect import Effect
+from dateline.core.internal import internal
 from dateline.core.operation import Delete, Insert, Operation, Placeholder
 from dateline.core.snapshot import Record, row_of
 from dateline.core.snapshot import key_of as row_key_of
@@ -19,8 +21,7 @@ R = TypeVar("R", bound=Record[Any])
 S = TypeVar("S", bound=Step)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """One step, and who decided it.
 
     Args:
@@ -36,10 +37,20 @@ class Planned:
     slot: str = ""
     handler: str = ""
     date: str = ""
-    informed: bool = field(default=False, compare=False)
+    informed: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        """Who looked at the plan is no part of what was decided."""
+        return isinstance(other, Planned) and self[:-1] == other[:-1]
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:-1])
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Change:
     """What the plan does to one row, all its steps taken together.
 
@@ -53,7 +64,7 @@ class Change:
     mapped: Any
     table: str
     key_values: tuple[Any, ...] | None
-    values: dict[str, Any]
+    values: Mapping[str, Any]
     steps: tuple[Planned, ...]
     ordinal: int
 
@@ -74,6 +85,7 @@ class Plan:
     planned: tuple[Planned, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     _changes: tuple[Change, ...] | None = field(default=None, init=False, compare=False, repr=False)
+    _waits: bool | None = field(default=None, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, *steps: Step) -> Plan:
@@ -126,6 +138,14 @@ class Plan:
         assert self._changes is not None
         return self._changes
 
+    @property
+    def waits(self) -> bool:
+        """Whether some step holds what the database has yet to assign."""
+        if self._waits is None:
+            object.__setattr__(self, "_waits", any(Placeholder in map(type, held_by(p.step)) for p in self.planned))
+        assert self._waits is not None
+        return self._waits
+
     def effects(self) -> Iterator[tuple[int, Planned, Effect]]:
         """Yield each effect with its ordinal in the plan."""
         for ordinal, planned in enumerate(self.planned):
@@ -140,7 +160,7 @@ class Plan:
 def key_of(slot: str, step: Step) -> str:
     """Return the step's key; a rejection's is `slot/code`."""
     part = step.step_part()
-    return f"{slot}/{step.step_type()}" + ("" if part is None else f"[{part}]")
+    return f"{slot}/{step.step_type()}" if part is None else f"{slot}/{step.step_type()}[{part}]"
 
 
 def unique(keys: set[str], new: Planned) -> None:
@@ -186,13 +206,15 @@ def coalesce(planned: Iterable[Planned]) -> tuple[Change, ...]:
             done += [old] if old.verb else []
             old = None
         rows[row] = _start(step, new, ordinal) if old is None else _merge(old, step, new, ordinal)
-    return tuple(
-        sorted((*done, *(change for change in rows.values() if change.verb)), key=lambda change: change.ordinal)
-    )
+    made = (*done, *(change for change in rows.values() if change.verb))
+    return made if len(made) < 2 else tuple(sorted(made, key=_ORDINAL))
+
+
+_ORDINAL = attrgetter("ordinal")
 
 
 def _start(step: Operation[Any], new: Planned, ordinal: int) -> Change:
-    return Change(step.verb, step.mapped, step.table.name, step.key_values, dict(step.values), (new,), ordinal)
+    return Change(step.verb, step.mapped, step.table.name, step.key_values, step.values, (new,), ordinal)
 
 
 def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Change:
@@ -238,8 +260,15 @@ def rejection_of(planned: Planned) -> Rejection:
     )
 
 
+def held_by(step: Step) -> Iterable[Any]:
+    """Return the values that a step holds."""
+    return step.values.values() if isinstance(step, Operation) else vars(step).values()
+
+
 def placeholders(plan: Plan, changes: Iterable[Change]) -> list[Placeholder[Any]]:
     """Return what the plan's rows and effects still wait for."""
+    if not plan.waits:
+        return []
     found = [value for change in changes for value in change.values.values() if type(value) is Placeholder]
     for planned in plan.planned:
         if isinstance(planned.step, Effect):

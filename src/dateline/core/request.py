@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -13,6 +12,7 @@ from dateline.core.cascade import Cascade
 from dateline.core.draft import Draft
 from dateline.core.entry import Entry
 from dateline.core.event import Event
+from dateline.core.internal import internal
 from dateline.core.meta import Actor, Origin, Reason
 from dateline.core.outcome import Expects, Told, Values
 from dateline.core.version import Versions
@@ -50,7 +50,7 @@ class Ending(Enum):
         return self is Ending.COMMIT
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Pause:
     """Wait a little before the next try; whoever executes this also keeps the time budget.
 
@@ -62,7 +62,7 @@ class Pause:
     brief: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Apart:
     """Record this refusal so that it stays recorded even if the joined transaction is rolled back."""
 
@@ -79,7 +79,7 @@ class Broken(DatelineError):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@internal(kw_only=True)
 class Request:
     """One call of dispatch or preview, with everything that chance and clock contribute.
 
@@ -113,7 +113,7 @@ class Request:
     joined: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Claim:
     """Who has a request key: the event, and the salted digest of the request it came with."""
 
@@ -122,7 +122,7 @@ class Claim:
     request: str
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Seen:
     """What the read trip brought.
 
@@ -141,7 +141,7 @@ class Seen:
     texts: tuple[str | None, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Written:
     """What the write trip brought."""
 

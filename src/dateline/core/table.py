@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cache
 from math import isnan
 from typing import Any, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from dateline.core.canon import canonical, plain
 from dateline.core.model import PERSONAL
@@ -193,7 +194,7 @@ def row_key(values: Iterable[Any]) -> str:
         only = key[0]
         if type(only) is str:
             return only
-        if type(only) is int:
+        if type(only) is int or type(only) is UUID:
             return str(only)
         made = plain(only)
         return made if isinstance(made, str) else canonical(made).decode()

@@ -8,15 +8,15 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
-from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine
 from sqlalchemy.pool import Pool, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from dateline.core.request import Apart, Flow, Pause
-from dateline.errors import Lost, NotStorable, Unreachable
+from dateline.errors import DatelineError, Lost, Unreachable
 from dateline.run.clock import Budget
 from dateline.run.fault import DRIVER, told
+from dateline.run.wire import idle, wire_of
 from dateline.sql.statement import Batch, Result, Statement
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["AsyncConnection", "AsyncDriver", "Connection", "Driver", "async_drive", "drive"]
 
 R = TypeVar("R")
-
-PREPARED = 500
-"""Statements that a session keeps prepared; there are few texts, one for each shape of event and plan."""
 
 
 class Driver(Protocol):
@@ -92,11 +89,6 @@ async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart:
             step, answer = flow.throw, error
 
 
-def _failed(cursors: list[Any], batch: Batch) -> Statement | None:
-    """Return the statement of a pipeline that failed: the first without a result."""
-    return next((one for one, cursor in zip(batch.statements, cursors, strict=False) if cursor.pgresult is None), None)
-
-
 def _result(cursor: Any, rows: Any) -> Result:
     return Result(rows, cursor.rowcount)
 
@@ -104,13 +96,8 @@ def _result(cursor: Any, rows: Any) -> Result:
 def _open(driver: Any) -> bool:
     """Tell whether a session is in a transaction, or not to be asked."""
     if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection):
-        return bool(driver.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE)
+        return not idle(driver)
     return bool(driver.in_transaction)
-
-
-def _has_rows(cursor: Any) -> bool:
-    # Not by the cursor's description, which makes an object of each column.
-    return bool(cursor.pgresult.status == psycopg.pq.ExecStatus.TUPLES_OK)
 
 
 class Connection:
@@ -132,7 +119,6 @@ class Connection:
             assert self._engine is not None
             self._held = self._engine.raw_connection()
             self._driver = self._held.driver_connection
-            _tuned(self._driver)
             self._once = True
         return self._driver
 
@@ -143,41 +129,19 @@ class Connection:
         except Exception as error:
             raise _unreachable(error, self._once) from error
         statement: Statement | None = None
-        cursors: list[Any] = []
         try:
-            if not isinstance(driver, psycopg.Connection):
-                results = []
-                for statement in batch.statements:
-                    cursor = driver.execute(statement.sql, statement.params)
-                    results.append(_result(cursor, cursor.fetchall()))
-                return results
-            if len(batch.statements) == 1:
-                statement = batch.statements[0]
-                cursors.append(psycopg.RawCursor(driver))
-                cursors[0].execute(statement.sql, statement.params)
-            else:
-                _dumpable(batch)
-                failure: psycopg.Error | None = None
-                try:
-                    with driver.pipeline() as pipeline:
-                        try:
-                            for one in batch.statements:
-                                cursors.append(psycopg.RawCursor(driver))
-                                cursors[-1].execute(one.sql, one.params or None)
-                            pipeline.sync()
-                        except psycopg.Error as error:
-                            # An error that leaves the pipeline's block is logged by psycopg, with what the server said.
-                            failure = error
-                except psycopg.errors.PipelineAborted as error:
-                    failure = failure or error
-                if failure is not None:
-                    raise failure
-            return [_result(cursor, cursor.fetchall() if _has_rows(cursor) else ()) for cursor in cursors]
-        except NotStorable as error:
+            if isinstance(driver, psycopg.Connection):
+                return driver.wait(wire_of(driver).exchange(batch))
+            results = []
+            for statement in batch.statements:
+                cursor = driver.execute(statement.sql, statement.params)
+                results.append(_result(cursor, cursor.fetchall()))
+            return results
+        except DatelineError as error:
             self._settled(error)
             raise
         except DRIVER as error:
-            found = told(error, statement or _failed(cursors, batch))
+            found = told(error, statement)
             self._settled(found)
             if found is error:
                 raise
@@ -240,7 +204,6 @@ class AsyncConnection:
             # From the pool itself: SQLAlchemy's own asynchronous connection takes five times as long, and nothing of it is used here.
             self._held = await greenlet_spawn(self._engine.sync_engine.raw_connection)
             self._driver = self._held.driver_connection
-            _tuned(self._driver)
             self._once = True
         return self._driver
 
@@ -251,40 +214,19 @@ class AsyncConnection:
         except Exception as error:
             raise _unreachable(error, self._once) from error
         statement: Statement | None = None
-        cursors: list[Any] = []
         try:
-            if not isinstance(driver, psycopg.AsyncConnection):
-                results = []
-                for statement in batch.statements:
-                    async with driver.execute(statement.sql, _Unseen(statement.params)) as cursor:
-                        results.append(_result(cursor, await cursor.fetchall()))
-                return results
-            if len(batch.statements) == 1:
-                statement = batch.statements[0]
-                cursors.append(psycopg.AsyncRawCursor(driver))
-                await cursors[0].execute(statement.sql, statement.params)
-            else:
-                _dumpable(batch)
-                failure: psycopg.Error | None = None
-                try:
-                    async with driver.pipeline() as pipeline:
-                        try:
-                            for one in batch.statements:
-                                cursors.append(psycopg.AsyncRawCursor(driver))
-                                await cursors[-1].execute(one.sql, one.params or None)
-                            await pipeline.sync()
-                        except psycopg.Error as error:
-                            failure = error
-                except psycopg.errors.PipelineAborted as error:
-                    failure = failure or error
-                if failure is not None:
-                    raise failure
-            return [_result(cursor, await cursor.fetchall() if _has_rows(cursor) else ()) for cursor in cursors]
-        except NotStorable as error:
+            if isinstance(driver, psycopg.AsyncConnection):
+                return await driver.wait(wire_of(driver).exchange(batch))
+            results = []
+            for statement in batch.statements:
+                async with driver.execute(statement.sql, _Unseen(statement.params)) as cursor:
+                    results.append(_result(cursor, await cursor.fetchall()))
+            return results
+        except DatelineError as error:
             await self._settled(error)
             raise
         except DRIVER as error:
-            found = told(error, statement or _failed(cursors, batch))
+            found = told(error, statement)
             await self._settled(found)
             if found is error:
                 raise
@@ -365,21 +307,6 @@ class _Unseen(tuple[Any, ...]):
 
     def __repr__(self) -> str:
         return f"({len(self)} parameters)"
-
-
-def _tuned(driver: Any) -> None:
-    """Make one prepared statement serve integers of every size."""
-    if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) and driver.prepared_max != PREPARED:
-        driver.prepared_max = PREPARED
-        driver.adapters.register_dumper(int, Int8Dumper)
-
-
-def _dumpable(batch: Batch) -> None:
-    """Refuse what cannot be sent before anything is: an error inside a pipeline makes psycopg log what the server said, values and all."""
-    for statement in batch.statements:
-        for value in statement.params:
-            if isinstance(value, str) and "\0" in value:
-                raise NotStorable("the database cannot hold the NUL character in a text")
 
 
 def _unreachable(error: Exception, once: bool) -> Exception:

@@ -222,12 +222,13 @@ def _checked(event: Event, call: str, given: Given) -> None:
             f"{call}() takes an event of some kind, such as Pay(account=…, cents=…), not {found}; "
             "of a body from outside, runner.event(kind, body) makes one"
         )
-    _known(call, Given.__annotations__, given)
+    if not given.keys() <= Given.__annotations__.keys():
+        _known(call, Given.__annotations__, given)
     if "actor" not in given:
         raise TypeError(f'{call}() needs actor=, who acts: {call}({type(event).__name__}(…), actor="ann")')
-    for name, (types, told) in _TAKES.items():
-        if name in given and not isinstance(given[name], types):  # type: ignore[literal-required]  # each is a key of Given
-            raise Malformed(f"{name}= is {told}; not {type(given[name]).__name__}")  # type: ignore[literal-required]  # as above
+    for name, found in given.items():
+        if name in _TAKES and not isinstance(found, _TAKES[name][0]):
+            raise Malformed(f"{name}= is {_TAKES[name][1]}; not {type(found).__name__}")
 
 
 def _known(call: str, names: Iterable[str], told: Iterable[str]) -> None:

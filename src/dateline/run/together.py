@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+import psycopg
 from sqlalchemy import Engine, event
 from sqlalchemy.util import await_only
 
@@ -18,6 +19,7 @@ from dateline.errors import DatelineError, Refused
 from dateline.run.clock import Budget
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.path import Given, Path
+from dateline.run.wire import idle
 from dateline.sql.together import closing, opening, refused_inside
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ def _joinable(session: Any, module: str, *names: str) -> None:
     kinds = tuple(getattr(sys.modules[module], name) for name in names) if module in sys.modules else ()
     if session is not None and not isinstance(session, kinds):
         raise TypeError(f"together() joins a {names[0]} of SQLAlchemy's, not {type(session).__name__}")
+
+
+def _unbegun(driver: Any) -> bool:
+    """Tell whether a caller's transaction is yet to begin: psycopg begins it with the first statement that goes through it."""
+    return isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) and idle(driver)
 
 
 class Together:
@@ -94,7 +101,10 @@ def together(
     """Open a transaction, or join the session's; commit or roll back what was opened here."""
     own = session is None
     _joinable(session, "sqlalchemy.orm", "Session", "scoped_session")
-    driver = None if session is None else session.connection().connection.driver_connection
+    held = None if session is None else session.connection()
+    driver = held and held.connection.driver_connection
+    if held is not None and _unbegun(driver):
+        held.exec_driver_sql("SELECT 1")
     connection = Connection(engine, driver)
     made = Together(path, connection, alone)
     if session is not None:
@@ -166,8 +176,10 @@ async def async_together(
     """As `together`."""
     own = session is None
     _joinable(session, "sqlalchemy.ext.asyncio", "AsyncSession", "async_scoped_session")
-    held = None if session is None else await (await session.connection()).get_raw_connection()
-    driver = held and held.driver_connection
+    held = None if session is None else await session.connection()
+    driver = held and (await held.get_raw_connection()).driver_connection
+    if held is not None and _unbegun(driver):
+        await held.exec_driver_sql("SELECT 1")
     connection = AsyncConnection(engine, driver)
     made = AsyncTogether(path, connection, alone)
     if session is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, update
 
+from dateline.core.internal import internal
 from dateline.core.operation import Insert, Placeholder
 from dateline.core.plan import Change, Plan, placeholders
 from dateline.core.request import Broken
@@ -25,7 +26,7 @@ Images = list[tuple[str | None, str | None]]
 """Each row's image before and after, as the database writes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Needed:
     """One value that the database has to assign before anything is written."""
 
@@ -34,7 +35,7 @@ class Needed:
     row: object
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Row:
     """One change with nothing left open.
 
@@ -59,6 +60,8 @@ class Performer:
 
     def needed(self, plan: Plan, changes: Sequence[Change]) -> list[Needed]:
         """Return what the database has to assign: keys that are missing, and what other steps wait for."""
+        if not plan.waits and not any(change.key_values is None for change in changes):
+            return []
         waited = {(found.row, found.column) for found in placeholders(plan, changes)}
         needed: list[Needed] = []
         for change in changes:

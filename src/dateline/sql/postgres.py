@@ -25,7 +25,8 @@ __all__ = ["SESSION", "Postgres", "PostgresReading"]
 
 SESSION = (
     "SET default_transaction_isolation = 'serializable'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
-    "SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'"
+    "SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'; "
+    "SET client_encoding = 'UTF8'"
 )
 """What every session is pinned to: the server's text of a row depends on these, and the guard compares texts."""
 

@@ -6,7 +6,6 @@ What is recorded is laid out in flat rows of facts, one for each row of the trai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from dateline.core.draft import Draft
 from dateline.core.effect import Effect
 from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
-from dateline.core.outcome import Performed, Told, Wrote
+from dateline.core.outcome import Performed, Wrote
 from dateline.core.plan import Planned
 from dateline.core.version import Versions
 from dateline.sql import tables
@@ -39,6 +38,7 @@ __all__ = [
     "PERSONAL",
     "SUBJECT",
     "Recorder",
+    "Telling",
     "bound",
     "claim_facts",
     "effect_facts",
@@ -48,7 +48,6 @@ __all__ = [
     "inserts_of",
     "listed",
     "performing_of",
-    "told",
 ]
 
 MOST = 20
@@ -92,7 +91,7 @@ class Recorder:
 
     def statements(
         self, draft: Draft, rows: Sequence[Row], images: Images, assigned: Assigned
-    ) -> tuple[Told, list[Statement]]:
+    ) -> tuple[Telling, list[Statement]]:
         """Return what tells what was done, and the statements that record it: the event first, since the others take its number."""
         performing = performing_of(draft, assigned)
         effects = effect_facts(draft, performing)
@@ -112,7 +111,7 @@ class Recorder:
                 whole = self._list(name, len(some))
                 facts = [draft.meta.tenant, *(fact for row in some for fact in row)]
                 made.append(Statement(whole.sql, whole.bind(facts, draft.event), name))
-        return told(draft, rows, performing), made
+        return Telling(draft, rows, performing), made
 
     def _operations(self, draft: Draft, rows: Sequence[Row], images: Images) -> list[Facts]:
         made = []
@@ -317,15 +316,23 @@ def effect_facts(draft: Draft, performing: Performing) -> list[Facts]:
     ]
 
 
-def told(draft: Draft, rows: Sequence[Row], performing: Performing) -> Told:
-    """Return what tells, when it is asked, which operations and effects were recorded."""
-    issuer = draft.meta.id
+class Telling:
+    """Tells, when it is asked, which operations and effects were recorded."""
 
-    @cache
-    def tell() -> tuple[tuple[Wrote, ...], tuple[Performed, ...]]:
-        return tuple(map(_wrote, rows)), tuple(_performed(issuer, *one) for one in performing)
+    __slots__ = ("_issuer", "_performing", "_rows", "_told")
 
-    return tell
+    def __init__(self, draft: Draft, rows: Sequence[Row], performing: Performing) -> None:
+        self._issuer = draft.meta.id
+        self._rows = rows
+        self._performing = performing
+        self._told: tuple[tuple[Wrote, ...], tuple[Performed, ...]] | None = None
+
+    def __call__(self) -> tuple[tuple[Wrote, ...], tuple[Performed, ...]]:
+        """Return what was recorded."""
+        if self._told is None:
+            effects = tuple(_performed(self._issuer, *one) for one in self._performing)
+            self._told = (tuple(map(_wrote, self._rows)), effects)
+        return self._told
 
 
 def _wrote(row: Row) -> Wrote:

@@ -13,7 +13,6 @@ from typing import Any
 
 from dateline.core.cascade import Cascade
 from dateline.core.draft import Draft
-from dateline.core.outcome import Told
 from dateline.core.personal import below
 from dateline.core.plan import Change
 from dateline.core.request import Flow
@@ -22,7 +21,7 @@ from dateline.sql.dialect import Dialect
 from dateline.sql.image import written
 from dateline.sql.perform import Row
 from dateline.sql.postgres import PostgresReading
-from dateline.sql.record import MOST, Recorder, claim_facts, effect_facts, event_facts, performing_of, told
+from dateline.sql.record import MOST, Recorder, Telling, claim_facts, effect_facts, event_facts, performing_of
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.whole import RowShape, Shape, parts_of, whole
 
@@ -106,7 +105,7 @@ class Single:
 
     def statement(
         self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], proof: Sequence[str]
-    ) -> tuple[Statement, Told] | None:
+    ) -> tuple[Statement, Telling] | None:
         """Return what writes all of the draft, and what tells what it will have done.
 
         Its one row holds, second and third, the event's number and the database's clock.
@@ -150,4 +149,4 @@ class Single:
             )
             held = self._wholes[key] = (cascade, whole(shape, self.dialect))
             bounded(self._wholes)
-        return Statement(held[1].sql, held[1].bind(facts, draft.event), "commit"), told(draft, rows, performing)
+        return Statement(held[1].sql, held[1].bind(facts, draft.event), "commit"), Telling(draft, rows, performing)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from dateline.core.internal import internal
 
 __all__ = ["Batch", "Result", "Statement"]
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Statement:
     """One statement in the driver's own text, with its parameters in order.
 
@@ -24,7 +25,7 @@ class Statement:
     step: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Result:
     """What one statement gave: its rows, and how many rows it touched."""
 
@@ -32,7 +33,7 @@ class Result:
     count: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@internal()
 class Batch:
     """Statements for one round trip, in order; each fails the rest. The answer is one `Result` for each.
 

@@ -1,0 +1,23 @@
+"""Values of the path itself: many are made for each event, and none is ever changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, dataclass_transform
+
+__all__ = ["internal"]
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def internal(**options: Any) -> Callable[[type[T]], type[T]]:
+    """Make a class a dataclass that type checkers hold to be frozen; at run time it costs a quarter of what a frozen one does to make.
+
+    For what stays inside: whatever an application gets hold of is frozen in earnest.
+
+    Args:
+        options: As `dataclass` takes them.
+    """
+    return dataclass(slots=True, **options)
