@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +34,7 @@ def planned(*steps: Step, informed: bool = False) -> tuple[Planned, ...]:
     )
 
 
-def told(changes: Sequence[Change]) -> list[tuple[str, Any, dict[str, Any], int]]:
+def told(changes: Sequence[Change]) -> list[tuple[str, Any, Mapping[str, Any], int]]:
     return [(change.verb, change.key_values, change.values, change.ordinal) for change in changes]
 
 
