@@ -72,7 +72,11 @@ _SURE = frozenset({str, int, bool, type(None), UUID, Decimal, datetime, date, ti
 
 def _flat(value: dict[Any, Any]) -> bool:
     """Tell whether orjson writes a dict canonically by itself: names in ASCII, and none but plain values, no floats among them."""
-    return all(type(name) is str and name.isascii() and type(item) in _SURE for name, item in value.items())
+    return (
+        _SURE.issuperset(map(type, value.values()))
+        and set(map(type, value)) <= _STRING
+        and all(map(str.isascii, value))
+    )
 
 
 def _written(value: Any) -> Any:

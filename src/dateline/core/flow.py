@@ -145,7 +145,7 @@ def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) ->
         yield from _refuse(request, versions, store, tries.refusal)
         raise tries.refusal
     if not tries.count and request.ending is Ending.COMMIT and not request.joined:
-        tries.fought = store.fought(request.tenant, request.event.subjects)
+        tries.fought = store.fought(request.tenant, request.event)
     wanted = (tries.fought or tries.conflicts > 0) + (tries.conflicts > ALONE_AFTER)
     while tries.turns < wanted:
         # Those that lost over one subject take turns from the first lost try on: each try that is lost is work for nothing. Who loses

@@ -64,6 +64,7 @@ class Change:
     mapped: Any
     table: str
     key_values: tuple[Any, ...] | None
+    row_key: str | None
     values: Mapping[str, Any]
     steps: tuple[Planned, ...]
     ordinal: int
@@ -214,14 +215,14 @@ _ORDINAL = attrgetter("ordinal")
 
 
 def _start(step: Operation[Any], new: Planned, ordinal: int) -> Change:
-    return Change(step.verb, step.mapped, step.table.name, step.key_values, step.values, (new,), ordinal)
+    return Change(step.verb, step.mapped, step.table.name, step.key_values, step.row_key, step.values, (new,), ordinal)
 
 
 def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Change:
     steps = (*old.steps, new)
     if isinstance(step, Delete):
         verb = "" if old.verb in ("insert", "") else "delete"
-        return Change(verb, old.mapped, old.table, old.key_values, {}, steps, ordinal)
+        return Change(verb, old.mapped, old.table, old.key_values, old.row_key, {}, steps, ordinal)
     both = (
         () if old.verb in _GONE or isinstance(step, Insert) else tuple(sorted(old.values.keys() & step.values.keys()))
     )
@@ -233,7 +234,8 @@ def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Cha
             f"({old.last.date}) yielded its {old.last.step.verb if isinstance(old.last.step, Operation) else ''}"
         )
     place = old.ordinal if old.verb == "insert" else ordinal
-    return Change(old.verb, old.mapped, old.table, old.key_values, {**old.values, **step.values}, steps, place)
+    values = {**old.values, **step.values}
+    return Change(old.verb, old.mapped, old.table, old.key_values, old.row_key, values, steps, place)
 
 
 def _clash(old: Change, new: Planned, step: Operation[Any], cells: tuple[str, ...]) -> None:

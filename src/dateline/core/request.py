@@ -186,8 +186,8 @@ class Store(Protocol):
         """Return the first of the line of events that a cause stands in."""
         ...
 
-    def fought(self, tenant: str, subjects: tuple[str, ...]) -> bool:
-        """Tell whether writers have lately waited for each other over one of these subjects, so that a try without a turn is in vain."""
+    def fought(self, tenant: str, event: Event) -> bool:
+        """Tell whether writers have lately waited for each other over a subject of the event, so that a try without a turn is in vain."""
         ...
 
     def queue(self, tenant: str, subjects: tuple[str, ...], *, fought: bool) -> Flow[bool]:

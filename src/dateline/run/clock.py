@@ -31,14 +31,14 @@ def new_id(at: datetime) -> UUID:
 
     Source: RFC 9562, sections 5.7 and 6.2 (method 3).
     """
-    since = at - _EPOCH
-    microseconds = max((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds, 0)
+    microseconds = max((at - _EPOCH) // _MICROSECOND, 0)
     milliseconds, rest = divmod(microseconds, 1000)
     chance = int.from_bytes(os.urandom(8)) >> 2
     # Milliseconds, version, the rest of the time in 4096ths of a millisecond, variant, chance.
     return UUID(int=(milliseconds & _48_BITS) << 80 | 7 << 76 | (rest * 4096 // 1000) << 64 | 2 << 62 | chance)
 
 
+_MICROSECOND = timedelta(microseconds=1)
 _48_BITS = (1 << 48) - 1
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import psycopg
 from sqlalchemy import Engine
-from sqlalchemy.pool import Pool, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from dateline.core.request import Apart, Flow, Pause
 from dateline.errors import DatelineError, Lost, Unreachable
 from dateline.run.clock import Budget
 from dateline.run.fault import DRIVER, told
+from dateline.run.pool import AsyncSessions, Sessions
 from dateline.run.wire import idle, wire_of
 from dateline.sql.statement import Batch, Result, Statement
 
@@ -117,7 +117,8 @@ class Connection:
     def _taken(self) -> Any:
         if self._driver is None:
             assert self._engine is not None
-            self._held = self._engine.raw_connection()
+            pool: Any = self._engine.pool
+            self._held = (pool.take() if isinstance(pool, Sessions) else None) or self._engine.raw_connection()
             self._driver = self._held.driver_connection
             self._once = True
         return self._driver
@@ -183,9 +184,12 @@ class Connection:
         """Give the connection back, with nothing open: the pool resets nothing."""
         if self._held is not None and _open(self._driver):
             self.undo()
-        if self._held is not None:
-            self._held.close()
-            self._held = self._driver = None
+        held, self._held, self._driver = self._held, None, None
+        if held is None:
+            return
+        pool: Any = self._engine and self._engine.pool
+        if not (isinstance(pool, Sessions) and pool.keep(held)):
+            held.close()
 
 
 class AsyncConnection:
@@ -202,7 +206,10 @@ class AsyncConnection:
         if self._driver is None:
             assert self._engine is not None
             # From the pool itself: SQLAlchemy's own asynchronous connection takes five times as long, and nothing of it is used here.
-            self._held = await greenlet_spawn(self._engine.sync_engine.raw_connection)
+            made = self._engine.sync_engine
+            pool: Any = made.pool
+            held = pool.take() if isinstance(pool, AsyncSessions) else None
+            self._held = held or await greenlet_spawn(made.raw_connection)
             self._driver = self._held.driver_connection
             self._once = True
         return self._driver
@@ -270,16 +277,9 @@ class AsyncConnection:
         if held is None:
             return
         assert self._engine is not None
-        if _keeps(self._engine.sync_engine.pool):
-            # Nothing is waited for.
-            held.close()
-        else:
+        pool: Any = self._engine.sync_engine.pool
+        if not (isinstance(pool, AsyncSessions) and pool.keep(held)):
             await _undisturbed(greenlet_spawn(held.close))
-
-
-def _keeps(pool: Pool) -> bool:
-    """Tell whether a pool has a place for a session that comes back, or will close it."""
-    return isinstance(pool, QueuePool) and pool.checkedin() < pool.size()
 
 
 async def _undisturbed(closing: Coroutine[Any, Any, None]) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
+from sqlalchemy.pool import NullPool
 
 from dateline.errors import DatelineError
+from dateline.run.pool import AsyncSessions, Sessions
 from dateline.run.settings import Settings
 from dateline.sql import postgres, sqlite
 from dateline.sql.dialect import Dialect
@@ -74,7 +75,7 @@ def _url(database: str | URL | Engine | AsyncEngine, *, asynchronous: bool) -> U
 
 
 def _pool(url: URL, settings: Settings, *, asynchronous: bool) -> dict[str, Any]:
-    pool = AsyncAdaptedQueuePool if asynchronous else QueuePool
+    pool = AsyncSessions if asynchronous else Sessions
     if url.get_backend_name() != "sqlite":
         return {"poolclass": pool, "pool_size": settings.pool, "max_overflow": settings.overflow}
     arguments = {"timeout": settings.busy.total_seconds(), "check_same_thread": False}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
+from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -75,7 +76,7 @@ class Wire:
         sending: list[_Sending] = []
         try:
             for statement in batch.statements:
-                sending += self._sending(statement, [self._param(value) for value in statement.params])
+                sending += self._sending(statement, self._params(statement.params))
             if len(sending) == 1:
                 sending[0].send()
                 received = [(yield from generators.execute(self._pgconn))]
@@ -150,13 +151,18 @@ class Wire:
         made.append(_Sending(partial(pgconn.send_query_prepared, name, params), statement))
         return made
 
-    def _param(self, value: Any) -> Any:
-        """Return a value as the protocol takes it, in text."""
-        if value is None:
-            return None
-        known = _TEXTS.get(type(value))
-        if known is not None:
-            return known(value)
+    def _params(self, values: Sequence[Any]) -> list[Any]:
+        """Return values as the protocol takes them, in text.
+
+        Raises:
+            NotStorable: For a text with a NUL: the protocol ends it there, and what comes after would be lost.
+        """
+        made = [_TEXTS[type(value)](value) if type(value) in _TEXTS else self._dumped(value) for value in values]
+        if 0 in b"".join(filter(None, made)):
+            raise NotStorable("the database cannot hold the NUL character in a text")
+        return made
+
+    def _dumped(self, value: Any) -> Any:
         return self._adapter.get_dumper(value, PyFormat.TEXT).dump(value)
 
     def _result(self, result: Any) -> Result:
@@ -198,19 +204,13 @@ class _Sending:
         self.prepares = prepares
 
 
-def _text(value: str) -> bytes:
-    if "\0" in value:
-        # The protocol's texts end with it: what comes after would be lost.
-        raise NotStorable("the database cannot hold the NUL character in a text")
-    return value.encode()
-
-
-_TEXTS: dict[type, Callable[[Any], bytes]] = {
-    str: _text,
+_TEXTS: dict[type, Callable[[Any], Any]] = {
+    NoneType: lambda _: None,
+    str: str.encode,
     int: b"%d".__mod__,
     bool: lambda value: b"t" if value else b"f",
-    UUID: lambda value: value.hex.encode(),
-    NewId: lambda value: value.hex.encode(),
+    UUID: lambda value: b"%032x" % value.int,
+    NewId: lambda value: b"%032x" % value.int,
     datetime: lambda value: value.isoformat().encode(),
     date: lambda value: value.isoformat().encode(),
     bytes: lambda value: b"\\x" + value.hex().encode(),

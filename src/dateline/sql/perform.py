@@ -109,10 +109,11 @@ class Performer:
                 if row is not None:
                     filled.update({name: value for (found, name), value in assigned.items() if found is row})
                 values = filled
-            key = change.key_values
-            if key is None:
+            key, named = change.key_values, change.row_key
+            if key is None or named is None:
                 key = tuple(values[n] for n in table_of(change.mapped).key)
-            made.append(Row(change, values, key, row_key(key)))
+                named = row_key(key)
+            made.append(Row(change, values, key, named))
         return tuple(made)
 
     def statements(self, rows: Sequence[Row]) -> list[Statement]:

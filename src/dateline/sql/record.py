@@ -259,7 +259,7 @@ def event_facts(draft: Draft) -> Facts:
         draft.outcome,
         meta.cause,
         meta.root,
-        canonical(sorted(draft.subjects)).decode(),
+        canonical(sorted(draft.subjects), known=True).decode(),
         draft.body.decode(),
         draft.sha256,
     )

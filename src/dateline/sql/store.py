@@ -72,7 +72,7 @@ class SqlStore:
         if held is None:
             held = self._questions[id(cascade)] = (cascade, tuple(question(one) for one in cascade.fields))
             bounded(self._questions)
-        return tuple(found.asked(event) for found in held[1])
+        return tuple([found.asked(event) for found in held[1]])
 
     def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]:
         """As `Store.read`."""
@@ -98,9 +98,9 @@ class SqlStore:
         found = results[0].rows
         return UUID(str(found[0][0])) if found else cause
 
-    def fought(self, tenant: str, subjects: tuple[str, ...]) -> bool:
+    def fought(self, tenant: str, event: Event) -> bool:
         """As `Store.fought`."""
-        return self.turns.wanted(places(tenant, subjects)) if self.turns.any else False
+        return self.turns.wanted(places(tenant, event.subjects)) if self.turns.any else False
 
     def queue(self, tenant: str, subjects: tuple[str, ...], *, fought: bool) -> Flow[bool]:
         """As `Store.queue`."""

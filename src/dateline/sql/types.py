@@ -27,8 +27,8 @@ class Instant(TypeDecorator[datetime]):
         return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
+        if value is None or (value.tzinfo is UTC and dialect.name != "sqlite"):
+            return value
         if value.tzinfo is None:
             raise ValueError("an instant has a time zone; this one is naive")
         value = value.astimezone(UTC)

@@ -1,0 +1,52 @@
+"""SQLAlchemy's pool, and beside it the sessions that are idle: to take one from the pool and give it back takes as long as a query does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+
+__all__ = ["AsyncSessions", "Sessions"]
+
+if TYPE_CHECKING:
+    _Queue = QueuePool
+else:
+    _Queue = object
+
+
+class _Idle(_Queue):
+    """What both colours share. The pool counts an idle session as taken, so whoever goes to the pool gets another."""
+
+    _idle: list[Any]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._idle = []
+
+    def take(self) -> Any:
+        """Return the session that was used last; None where none is idle."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def keep(self, session: Any) -> bool:
+        """Keep a session for the next; False where it has to go back to the pool, because there are enough or somebody may wait there."""
+        if len(self._idle) >= self.size() or self.overflow() >= self._max_overflow:
+            return False
+        self._idle.append(session)
+        return True
+
+    def dispose(self) -> None:
+        """Close what is idle, here and in the pool."""
+        while (session := self.take()) is not None:
+            session.close()
+        super().dispose()
+
+
+class Sessions(_Idle, QueuePool):
+    """Sessions of a runner."""
+
+
+class AsyncSessions(_Idle, AsyncAdaptedQueuePool):
+    """Sessions of an asynchronous runner."""
