@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dateline import Concerns, Delete, Insert, Plan, Record, Update
 from dateline.core.operation import Operation
-from dateline.core.plan import Change, Planned, coalesce, key_of, unique
+from dateline.core.plan import Change, Planned, coalesce, key_of, repeated
 from dateline.core.step import Step
 from dateline.errors import ClashingSteps, DuplicateKey
 from tests.core.library import STOCK, Book, Card, Loan, Priced, Reader, Remind, Stock
@@ -240,8 +240,11 @@ def test_steps_are_found_by_their_type_and_table() -> None:
 def test_effects_come_with_their_place_in_the_plan() -> None:
     plan = Plan.of(UPDATE, Remind(reader=7), Concerns("x"), Remind(reader=8))
 
-    assert [(ordinal, step) for ordinal, _, step in plan.effects()] == [(1, Remind(reader=7)), (3, Remind(reader=8))]
-    assert list(plan.subjects()) == ["x"]
+    assert [(ordinal, step) for ordinal, _, step in plan.outline.effects] == [
+        (1, Remind(reader=7)),
+        (3, Remind(reader=8)),
+    ]
+    assert plan.outline.subjects == ("x",)
 
 
 def test_plans_of_the_same_steps_by_the_same_handlers_are_equal() -> None:
@@ -264,8 +267,9 @@ def test_plans_of_the_same_steps_by_the_same_handlers_are_equal() -> None:
 def test_two_steps_of_one_key_are_refused_with_the_way_to_tell_them_apart(one: Step, other: Step, way: str) -> None:
     first, second = (Planned(key_of("slot", step), step, "slot", "handler", "2024-01-01") for step in (one, other))
 
+    assert first.key == second.key
     with pytest.raises(DuplicateKey, match=way):
-        unique({first.key}, second)
+        repeated(second)
 
 
 def test_a_plan_for_a_test_refuses_nothing_that_the_handler_did_not_yield() -> None:

@@ -18,7 +18,7 @@ from dateline import Event, Personal, Snapshot, Versions, Yields, given, handler
 from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
 from dateline.errors import NotQueried
-from dateline.sql.dialect import askable, question
+from dateline.sql.dialect import askable, asked, question
 from tests.core.library import Book, Remind, Stock
 
 Isbn = NewType("Isbn", str)
@@ -179,8 +179,9 @@ def test_a_personal_value_is_not_kept_a_second_time_whichever_class_it_is_taken_
 ) -> None:
     [one] = asking(path).fields
 
-    asked = question(one).asked(Find(who=Named(name="Ann Lee")))
-    assert json.loads(canonical(asked))["given"] == kept
+    [told] = asked([question(one)], Find(who=Named(name="Ann Lee")))
+
+    assert json.loads(canonical(told))["given"] == kept
 
 
 def test_what_cannot_be_put_into_sql_is_told_with_its_place() -> None:

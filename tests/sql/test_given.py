@@ -13,6 +13,7 @@ from dateline import Event, Snapshot, given, rows, value
 from dateline.core.canon import canonical
 from dateline.core.snapshot import fields_of
 from dateline.errors import NotQueried
+from dateline.sql.dialect import asked as told
 from dateline.sql.dialect import question
 from dateline.sql.given import getter
 from tests.core.library import Book, Loan, Stock
@@ -53,7 +54,7 @@ def asked(query: Any, annotation: Any = tuple[Stock, ...]) -> Any:
 def test_what_is_kept_of_a_query_is_its_name_and_what_the_event_brought() -> None:
     kept = asked(rows(Book.id == given("book"), Book.copies > 1))
 
-    assert json.loads(canonical(kept.asked(EVENT))) == {"query": kept.digest, "given": {"book": "moby"}}
+    assert json.loads(canonical(told([kept], EVENT)[0])) == {"query": kept.digest, "given": {"book": "moby"}}
 
 
 def test_the_same_question_has_the_same_name() -> None:
@@ -99,7 +100,7 @@ def test_a_given_is_like_no_other_even_of_the_same_path() -> None:
     # One field may be compared with columns of different types in one statement.
     query = rows(Book.id == given("book"), Book.shelf == given("book"))
 
-    assert json.loads(canonical(asked(query).asked(EVENT)))["given"] == {"book": "moby"}
+    assert json.loads(canonical(told([asked(query)], EVENT)[0]))["given"] == {"book": "moby"}
     assert len(asked(query).normal.sources) == 2
 
 

@@ -14,7 +14,7 @@ from dateline.core.event import Event
 from dateline.core.layer import Function
 from dateline.core.model import place
 from dateline.core.operation import Insert, Placeholder
-from dateline.core.plan import Plan, Planned, held_by, key_of, rejection_of, unique
+from dateline.core.plan import Plan, Planned, held_by, key_of, rejection_of, repeated
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
 from dateline.errors import (
@@ -73,7 +73,8 @@ class Cascade:
         object.__setattr__(self, "checks", checks)
         object.__setattr__(self, "handlers", handlers)
         object.__setattr__(self, "snapshots", tuple(snapshots))
-        object.__setattr__(self, "fields", tuple(f for snapshot in snapshots for f in fields_of(snapshot)))
+        object.__setattr__(self, "seen", tuple((snapshot, fields_of(snapshot)) for snapshot in snapshots))
+        object.__setattr__(self, "fields", tuple(f for _, fields in self.seen for f in fields))
         holders = [
             (s.name, s.role, s.holder.dotted, s.holder.day, self.sources.get(s.holder.dotted))
             for s in self.slots
@@ -84,6 +85,7 @@ class Cascade:
     checks: tuple[Slot, ...] = field(init=False)
     handlers: tuple[Slot, ...] = field(init=False)
     snapshots: tuple[type[Snapshot], ...] = field(init=False)
+    seen: tuple[tuple[type[Snapshot], tuple[Field, ...]], ...] = field(init=False)
     fields: tuple[Field, ...] = field(init=False)
     digest: str = field(init=False)
     """SHA-256 over who holds which slot and, where known, their code."""
@@ -152,45 +154,44 @@ class Cascade:
         Raises:
             HandlerFault: Naming the handler, its date, and what it did.
         """
-        refused: list[Planned] = []
-        keys: set[str] = set()
-        for slot in self.checks:
-            self._run(slot, event, snapshots, refused, keys)
+        refused = self._run(self.checks, event, snapshots)
         if refused:
             return Plan(rejections=tuple(rejection_of(planned) for planned in refused))
-        planned: list[Planned] = []
-        for slot in self.handlers:
-            self._run(slot, event, snapshots, planned, keys)
+        planned = self._run(self.handlers, event, snapshots)
         plan = Plan(tuple(planned))
-        plan.changes()
-        if plan.waits:
+        if plan.outline.waits:
             _assignable(planned)
         return plan
 
     def _run(
-        self,
-        slot: Slot,
-        event: Event,
-        snapshots: Mapping[type[Snapshot], Snapshot],
-        planned: list[Planned],
-        keys: set[str],
-    ) -> None:
-        """Add what a slot's holder decides to what was planned before."""
-        function = slot.holder
-        assert function is not None
-        arguments = [
-            event if taken is function.event else Plan(tuple(planned)) if taken is Plan else snapshots[taken]
-            for taken in function.parameters
-        ]
-        for step in self._steps(function, arguments):
-            if not function.declares(step):
-                found = step.step_type() if isinstance(step, Step) else type(step).__name__
-                raise UndeclaredStep(
-                    f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
-                )
-            new = Planned(key_of(slot.name, step), step, slot.name, function.dotted, function.day, function.takes_plan)
-            unique(keys, new)
-            planned.append(new)
+        self, slots: tuple[Slot, ...], event: Event, snapshots: Mapping[type[Snapshot], Snapshot]
+    ) -> list[Planned]:
+        """Return what the slots' holders decide, one after the other."""
+        planned: list[Planned] = []
+        keys: set[str] = set()
+        for slot in slots:
+            function = slot.holder
+            assert function is not None
+            arguments: list[Any] = []
+            for taken in function.parameters:
+                if taken in snapshots:
+                    arguments.append(snapshots[taken])
+                else:
+                    arguments.append(Plan(tuple(planned)) if taken is Plan else event)
+            for step in self._steps(function, arguments):
+                kind = type(step)
+                if kind not in function.yields and not function.declares(step):
+                    found = step.step_type() if isinstance(step, Step) else kind.__name__
+                    raise UndeclaredStep(
+                        f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
+                    )
+                key = key_of(slot.name, step)
+                new = Planned(key, step, slot.name, function.dotted, function.day, function.takes_plan)
+                if key in keys:
+                    repeated(new)
+                keys.add(key)
+                planned.append(new)
+        return planned
 
     @staticmethod
     def _steps(function: Function, arguments: list[Any]) -> list[Any]:

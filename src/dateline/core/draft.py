@@ -69,7 +69,9 @@ def drafted(
     Raises:
         NotCanonical: For what no record can hold.
     """
-    subjects = tuple(dict.fromkeys((*event.subjects, *plan.subjects())))
+    meta, subjects, found = event.meta, event.subjects, plan.outline.subjects
+    if len(subjects) + len(found) > 1:
+        subjects = tuple(dict.fromkeys((*subjects, *found)))
     sealer = Sealer(request.seed, subjects[0] if subjects else "")
     snapshot = {
         one.place: {**asked[index], "rows": Verbatim(_rows(sealer, one, seen, index))}
@@ -86,7 +88,7 @@ def drafted(
             "decision": decision,
             "input": asked_for,
             "kind": event.__kind__,
-            "meta": event.meta.facts(),
+            "meta": meta.facts(),
             "sealed": len(sealer.sealed),
             "shape": shape and shape.isoformat(),
             "snapshot": snapshot,
@@ -102,7 +104,7 @@ def drafted(
         claim = (request.scope, key, salt, request_digest(event, salt, request.at))
     return Draft(
         event=event,
-        meta=event.meta,
+        meta=meta,
         outcome=outcome,
         shape=shape,
         cascade=cascade.digest,

@@ -191,11 +191,12 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     )
     if request.ending is Ending.REHEARSE:
         return replace(_previewed(request, cascade, event, plan, seen), rehearsed=True)
-    assert event.meta.version is not None
+    meta = event.meta
+    assert meta.version is not None
     return Committed(
-        event_id=event.meta.id,
+        event_id=meta.id,
         seq=written.seq,
-        version=event.meta.version,
+        version=meta.version,
         recorded_at=written.recorded_at,
         event=event,
         told=written.told,
@@ -315,10 +316,15 @@ def snapshots_of(cascade: Cascade, seen: tuple[Values, ...]) -> dict[type[Snapsh
     Raises:
         NotFound, TooMany: Where a field's rows are fewer or more than its type says.
     """
-    found: dict[type[Snapshot], dict[str, Any]] = {snapshot: {} for snapshot in cascade.snapshots}
-    for one, values in zip(cascade.fields, seen, strict=True):
-        found[one.snapshot][one.name] = _fitting(one, values)
-    return {snapshot: snapshot(**fields) for snapshot, fields in found.items()}
+    made: dict[type[Snapshot], Snapshot] = {}
+    rest = iter(seen)
+    for snapshot, fields in cascade.seen:
+        found: dict[str, Any] = {}
+        for one in fields:
+            values = next(rest)
+            found[one.name] = values[0] if one.plain and len(values) == 1 else _fitting(one, values)
+        made[snapshot] = snapshot(**found)
+    return made
 
 
 def _fitting(one: Field, values: Values) -> Any:

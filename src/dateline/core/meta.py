@@ -74,14 +74,11 @@ class Actor:
 
     def facts(self) -> dict[str, Any]:
         """Return what the record keeps of the actor."""
-        known = {
-            "id": self.id,
-            "kind": self.kind,
-            "role": self.role,
-            "on_behalf_of": self.on_behalf_of,
-            "authenticated_by": self.authenticated_by,
-        }
-        return {name: fact for name, fact in known.items() if fact is not None}
+        made = {"id": self.id, "kind": self.kind}
+        for name in ("role", "on_behalf_of", "authenticated_by"):
+            if (fact := getattr(self, name)) is not None:
+                made[name] = fact
+        return made
 
 
 @lru_cache(1000, typed=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import GetCoreSchemaHandler
@@ -12,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from dateline.core.meta import NewId
 from dateline.core.snapshot import Record
 from dateline.core.step import Step
-from dateline.core.table import PLAIN, Table, row_key, table_of
+from dateline.core.table import PLAIN, SURE, Table, row_key, table_of
 from dateline.errors import Unassigned, WrongColumn, WrongValue
 
 if TYPE_CHECKING:
@@ -138,21 +139,24 @@ class Insert(Operation[T]):
         self.mapped = table
         self.table = seen = table_of(table)
         where = f"Insert({seen.name})"
-        seen.known(given, where)
-        for name, column in seen.columns.items():
-            if name in given:
-                value = given[name]
-                if not isinstance(value, Placeholder):
-                    column.check(seen.name, value)
-            elif column.has_default:
-                given[name] = column.default
-            elif not column.nullable and not column.given:
-                raise WrongColumn(f"{where} needs {name}: the column takes no NULL, and the database gives it no value")
+        _checked(seen, given, where)
+        if len(given) < len(seen.columns):
+            for name, column in seen.columns.items():
+                if name in given:
+                    continue
+                if column.has_default:
+                    given[name] = column.default
+                elif not column.nullable and not column.given:
+                    raise WrongColumn(
+                        f"{where} needs {name}: the column takes no NULL, and the database gives it no value"
+                    )
         self.values = given
         self.row = object()
-        key = tuple(given.get(name) for name in seen.key)
-        self.key_values = None if any(value is None or isinstance(value, Placeholder) for value in key) else key
-        self.row_key = None if self.key_values is None else row_key(key)
+        key = tuple([given.get(name) for name in seen.key])
+        kinds = set(map(type, key))
+        open_ = NoneType in kinds or Placeholder in kinds
+        self.key_values = None if open_ else key
+        self.row_key = None if open_ else row_key(key)
 
     def step_part(self) -> str | None:
         """Return what `keyed` says, else the row's key or the name under which the event made it."""
@@ -192,7 +196,6 @@ class Update(Operation[T]):
         where = f"Update({seen.name})"
         if not values:
             raise WrongColumn(f"{where} changes nothing; name at least one column")
-        seen.known(values, where)
         for name, value in values.items():
             if name in seen.key:
                 raise WrongColumn(
@@ -202,8 +205,7 @@ class Update(Operation[T]):
                 raise WrongValue(
                     f"{where} {name} is an SQL expression; a decision is a value: read it in a snapshot, then compute"
                 )
-            if not isinstance(value, Placeholder):
-                seen.columns[name].check(seen.name, value)
+        _checked(seen, values, where)
         self.values = values
         self.key_values = key = tuple([getattr(record, name) for name in seen.key])
         self.row_key = row_key(key)
@@ -225,6 +227,37 @@ class Delete(Operation[T]):
         self.values = {}
         self.key_values = key = tuple([getattr(record, name) for name in seen.key])
         self.row_key = row_key(key)
+
+
+def _checked(table: Table, values: Mapping[str, Any], where: str) -> None:
+    """Refuse names that are no columns, and values that their columns cannot hold.
+
+    Raises:
+        WrongColumn, WrongValue: As `Table.known` and `Column.check` say.
+    """
+    columns = table.columns
+    for name, value in values.items():
+        column = columns.get(name)
+        if column is None:
+            table.known(values, where)
+            continue
+        kind = type(value)
+        # What most values are, without a call for each of them.
+        if column.takes is None:
+            if value is not None:
+                continue
+        elif kind is column.takes and (
+            kind in SURE
+            or (
+                kind is str
+                and (column.length is None or len(value) <= column.length)
+                and value.isascii()
+                and "\0" not in value
+            )
+        ):
+            continue
+        if kind is not Placeholder:
+            column.check(table.name, value)
 
 
 def _seen(record: Any, step: str) -> None:

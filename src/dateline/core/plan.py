@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
 from dateline.core.effect import Effect
 from dateline.core.internal import internal
@@ -15,7 +15,7 @@ from dateline.core.snapshot import key_of as row_key_of
 from dateline.core.step import Concerns, Reject, Step
 from dateline.errors import ClashingSteps, DuplicateKey, Rejection
 
-__all__ = ["Change", "Plan", "Planned", "coalesce"]
+__all__ = ["Change", "Outline", "Plan", "Planned", "coalesce"]
 
 R = TypeVar("R", bound=Record[Any])
 S = TypeVar("S", bound=Step)
@@ -56,6 +56,9 @@ class Change:
 
     Args:
         verb: "insert", "update" or "delete".
+        table: Its name in the database.
+        key_values: The primary key's values in its order, and `row_key` the same as text; None while the database has yet to assign it.
+        values: By the mapped class's names.
         steps: The steps that it is made of, in order; the last one names it in the trail.
         ordinal: The place of its last step in the plan.
     """
@@ -75,6 +78,22 @@ class Change:
         return self.steps[-1]
 
 
+class Outline(NamedTuple):
+    """What the steps of a plan come to.
+
+    Args:
+        changes: One a row.
+        effects: Each with its ordinal in the plan, and who decided it.
+        subjects: Whom or what the event turned out to be about.
+        waits: Whether some step holds what the database has yet to assign.
+    """
+
+    changes: tuple[Change, ...]
+    effects: tuple[tuple[int, Planned, Effect], ...]
+    subjects: tuple[str, ...]
+    waits: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The steps of one event in their order.
@@ -85,8 +104,7 @@ class Plan:
 
     planned: tuple[Planned, ...] = ()
     rejections: tuple[Rejection, ...] = ()
-    _changes: tuple[Change, ...] | None = field(default=None, init=False, compare=False, repr=False)
-    _waits: bool | None = field(default=None, init=False, compare=False, repr=False)
+    _outline: Outline | None = field(default=None, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, *steps: Step) -> Plan:
@@ -127,35 +145,26 @@ class Plan:
     def _operations(self) -> Iterator[Operation[Any]]:
         return (planned.step for planned in self.planned if isinstance(planned.step, Operation))
 
+    @property
+    def outline(self) -> Outline:
+        """What the steps come to.
+
+        Raises:
+            ClashingSteps: As `coalesce` does.
+        """
+        if self._outline is None:
+            # Made once and kept: the decision asks for it, and so does the commit.
+            object.__setattr__(self, "_outline", outline(self.planned))
+        assert self._outline is not None
+        return self._outline
+
     def changes(self) -> tuple[Change, ...]:
         """Return one change a row, in the order of their last steps' first appearance.
 
         Raises:
             ClashingSteps: As `coalesce` does.
         """
-        if self._changes is None:
-            # Made once and kept: the decision asks for it, and so does the commit.
-            object.__setattr__(self, "_changes", coalesce(self.planned))
-        assert self._changes is not None
-        return self._changes
-
-    @property
-    def waits(self) -> bool:
-        """Whether some step holds what the database has yet to assign."""
-        if self._waits is None:
-            object.__setattr__(self, "_waits", any(Placeholder in map(type, held_by(p.step)) for p in self.planned))
-        assert self._waits is not None
-        return self._waits
-
-    def effects(self) -> Iterator[tuple[int, Planned, Effect]]:
-        """Yield each effect with its ordinal in the plan."""
-        for ordinal, planned in enumerate(self.planned):
-            if isinstance(planned.step, Effect):
-                yield ordinal, planned, planned.step
-
-    def subjects(self) -> Iterator[str]:
-        """Yield whom or what the event turned out to be about."""
-        return (planned.step.subject for planned in self.planned if isinstance(planned.step, Concerns))
+        return self.outline.changes
 
 
 def key_of(slot: str, step: Step) -> str:
@@ -164,20 +173,18 @@ def key_of(slot: str, step: Step) -> str:
     return f"{slot}/{step.step_type()}" if part is None else f"{slot}/{step.step_type()}[{part}]"
 
 
-def unique(keys: set[str], new: Planned) -> None:
-    """Refuse a key that stands already, and note one that does not.
+def repeated(new: Planned) -> NoReturn:
+    """Refuse a step whose key stands already.
 
     Raises:
         DuplicateKey: Naming the handler and the way to tell the steps apart.
     """
-    if new.key in keys:
-        way = (
-            'declare key="{field}" on the effect, or yield step.keyed("…")'
-            if isinstance(new.step, Effect)
-            else 'yield step.keyed("…")'
-        )
-        raise DuplicateKey(f"{new.handler} ({new.date}) yields {new.key} twice; {way}")
-    keys.add(new.key)
+    way = (
+        'declare key="{field}" on the effect, or yield step.keyed("…")'
+        if isinstance(new.step, Effect)
+        else 'yield step.keyed("…")'
+    )
+    raise DuplicateKey(f"{new.handler} ({new.date}) yields {new.key} twice; {way}")
 
 
 _GONE = ("delete", "")
@@ -193,29 +200,49 @@ def coalesce(planned: Iterable[Planned]) -> tuple[Change, ...]:
         ClashingSteps: When two steps write one cell and the later did not look at the plan (rule 7): a lost update inside one
             event, which no guard in the database can see.
     """
+    return outline(planned).changes
+
+
+def outline(planned: Iterable[Planned]) -> Outline:
+    """Look at all steps once, and return what they come to.
+
+    Raises:
+        ClashingSteps: As `coalesce` does.
+    """
     rows: dict[Any, Change] = {}
     done: list[Change] = []
+    effects: list[tuple[int, Planned, Effect]] = []
+    subjects: list[str] = []
+    waits = False
     for ordinal, new in enumerate(planned):
         step = new.step
-        if not isinstance(step, Operation):
-            continue
-        # A row whose key the database has yet to assign is known by its insert, and by nothing else.
-        row = (step.mapped, step.row_key) if step.key_values is not None else (step.mapped, getattr(step, "row", None))
-        old = rows.get(row)
-        if old is not None and old.verb in _GONE and isinstance(step, Insert):
-            _clash(old, new, step, ())
-            done += [old] if old.verb else []
-            old = None
-        rows[row] = _start(step, new, ordinal) if old is None else _merge(old, step, new, ordinal)
-    made = (*done, *(change for change in rows.values() if change.verb))
-    return made if len(made) < 2 else tuple(sorted(made, key=_ORDINAL))
+        if isinstance(step, Operation):
+            values = step.values
+            waits = waits or Placeholder in map(type, values.values())
+            # A row whose key the database has yet to assign is known by its insert, and by nothing else.
+            row = (step.mapped, getattr(step, "row", None) if step.key_values is None else step.row_key)
+            old = rows.get(row)
+            if old is not None and old.verb in _GONE and isinstance(step, Insert):
+                _clash(old, new, step, ())
+                done += [old] if old.verb else []
+                old = None
+            rows[row] = (
+                Change(step.verb, step.mapped, step.table.name, step.key_values, step.row_key, values, (new,), ordinal)
+                if old is None
+                else _merge(old, step, new, ordinal)
+            )
+        elif isinstance(step, Effect):
+            waits = waits or Placeholder in map(type, step.__dict__.values())
+            effects.append((ordinal, new, step))
+        elif isinstance(step, Concerns):
+            subjects.append(step.subject)
+    made = [*done, *[change for change in rows.values() if change.verb]]
+    if len(made) > 1:
+        made.sort(key=_ORDINAL)
+    return Outline(tuple(made), tuple(effects), tuple(subjects), waits)
 
 
 _ORDINAL = attrgetter("ordinal")
-
-
-def _start(step: Operation[Any], new: Planned, ordinal: int) -> Change:
-    return Change(step.verb, step.mapped, step.table.name, step.key_values, step.row_key, step.values, (new,), ordinal)
 
 
 def _merge(old: Change, step: Operation[Any], new: Planned, ordinal: int) -> Change:
@@ -267,12 +294,11 @@ def held_by(step: Step) -> Iterable[Any]:
     return step.values.values() if isinstance(step, Operation) else vars(step).values()
 
 
-def placeholders(plan: Plan, changes: Iterable[Change]) -> list[Placeholder[Any]]:
+def placeholders(plan: Plan) -> list[Placeholder[Any]]:
     """Return what the plan's rows and effects still wait for."""
-    if not plan.waits:
+    if not plan.outline.waits:
         return []
-    found = [value for change in changes for value in change.values.values() if type(value) is Placeholder]
-    for planned in plan.planned:
-        if isinstance(planned.step, Effect):
-            found += [value for value in planned.step.__dict__.values() if type(value) is Placeholder]
+    found = [value for change in plan.changes() for value in change.values.values() if type(value) is Placeholder]
+    for _, _, effect in plan.outline.effects:
+        found += [value for value in effect.__dict__.values() if type(value) is Placeholder]
     return found

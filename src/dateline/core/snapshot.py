@@ -189,7 +189,12 @@ class Field:
         """Snapshot and field with the folder of its date, as the record names them: two dates may use one name."""
         return ".".join((*self.snapshot.__module__.split(".")[-2:], self.path))
 
-    @property
+    @cached_property
+    def plain(self) -> bool:
+        """Whether it takes one row, and no more."""
+        return self.record is not None and self.most == 1
+
+    @cached_property
     def many(self) -> bool:
         """Whether it holds any number of rows."""
         return self.most is None

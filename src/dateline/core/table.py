@@ -18,10 +18,13 @@ from dateline.core.canon import canonical, plain
 from dateline.core.model import PERSONAL
 from dateline.errors import WrongColumn, WrongValue
 
-__all__ = ["PLAIN", "Column", "Table", "row_key", "table_of"]
+__all__ = ["PLAIN", "SURE", "Column", "Table", "row_key", "table_of"]
 
 PLAIN: frozenset[type] = frozenset({str, int, float, bool, bytes, Decimal, datetime, date, time, timedelta})
 """Types whose values say by themselves whether a column can hold them."""
+
+SURE: frozenset[type] = frozenset({int, bool, date, time, timedelta})
+"""Those of them whose every value fits into a column of that very type."""
 
 
 @dataclass(frozen=True, slots=True)

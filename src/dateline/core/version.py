@@ -77,6 +77,7 @@ class Versions:
     _cascades: dict[str, list[tuple[date, Cascade]]] = field(default_factory=dict, init=False)
     _dates: dict[type[Event], date] = field(default_factory=dict, init=False)
     _functions: dict[Any, Function] = field(default_factory=dict, init=False)
+    _serving: dict[tuple[type[Event], date], Cascade] = field(default_factory=dict, init=False)
     effects: dict[str, type[Effect]] = field(default_factory=dict, init=False)
     records: list[type[Record[Any]]] = field(default_factory=list, init=False)
 
@@ -217,6 +218,9 @@ class Versions:
         Raises:
             ShapeNewerThanVersion: When the event's class is of a later date (rule 18).
         """
+        found = self._serving.get((type(event), version))
+        if found is not None:
+            return found
         found = self._at(event.__kind__, version)
         born = self._dates.get(type(event))
         if born is not None and born > version:
@@ -236,6 +240,8 @@ class Versions:
             )
         if found is not None:
             self._servable(event, found)
+            # No more of these than there are shapes, times versions.
+            self._serving[type(event), version] = found
         # A kind without handlers is recorded as it is: teams begin by producing events.
         return found or Cascade(event.__kind__, version, type(event))
 
@@ -297,6 +303,8 @@ class Versions:
         return known[-1]
 
     def _in_force(self, at: datetime, when: str) -> Version:
+        if self.versions[-1].instant <= at:
+            return self.versions[-1]
         known = [version for version in self.versions if version.instant <= at]
         if not known:
             first = self.versions[0]

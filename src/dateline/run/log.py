@@ -7,9 +7,14 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-__all__ = ["told"]
+__all__ = ["heard", "told"]
 
 _STANDARD = logging.getLogger("dateline")
+
+
+def heard(level: int = logging.INFO) -> bool:
+    """Tell whether anybody hears lines of a level."""
+    return _STANDARD.isEnabledFor(level)
 
 
 @cache
@@ -34,7 +39,7 @@ def told(message: str, *, level: int = logging.INFO, **facts: Any) -> None:
     Args:
         facts: Under any names but "event", which is structlog's for the message.
     """
-    if _STANDARD.isEnabledFor(level):
+    if heard(level):
         known = {
             name: str(fact) if isinstance(fact, UUID) else fact for name, fact in facts.items() if fact is not None
         }

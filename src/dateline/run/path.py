@@ -125,7 +125,7 @@ class Path:
         _checked(event, "dispatch" if ending is Ending.COMMIT else "preview", given)
         moment = self._now()
         expects = given.get("expects")
-        at = _utc(given.get("at"))
+        at, reason = given.get("at"), given.get("reason")
         spare = new_id(moment)
         return Request(
             event=event,
@@ -137,8 +137,8 @@ class Path:
             actor=Actor.of(given["actor"]),
             tenant=given.get("tenant", ""),
             version=given.get("version"),
-            at=at,
-            reason=Reason.of(given.get("reason")),
+            at=None if at is None else _utc(at),
+            reason=None if reason is None else Reason.of(reason),
             cause=given.get("cause"),
             origin=given.get("origin"),
             key=given.get("key"),
@@ -156,7 +156,8 @@ class Path:
             log.told("refused", kind=event.__kind__, outcome=refusal.outcome, id=refusal.event_id)
             raise
         assert isinstance(done, Committed)
-        log.told("committed", kind=event.__kind__, id=done.event_id, seq=done.seq, repeated=done.repeated or None)
+        if log.heard():
+            log.told("committed", kind=event.__kind__, id=done.event_id, seq=done.seq, repeated=done.repeated or None)
         return done
 
     def previewing(
@@ -241,9 +242,7 @@ def _known(call: str, names: Iterable[str], told: Iterable[str]) -> None:
             raise TypeError(f"{call}() takes no {name}=; {mend}")
 
 
-def _utc(at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
+def _utc(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise Malformed(f"at={at!r} is naive; an instant has a time zone")
     try:

@@ -76,7 +76,15 @@ class Wire:
         sending: list[_Sending] = []
         try:
             for statement in batch.statements:
-                sending += self._sending(statement, self._params(statement.params))
+                name = self._names.get(statement.sql)
+                if name is not None and len(batch.statements) == 1:
+                    # Nearly all there is to do, most of the time.
+                    self._pgconn.send_query_prepared(name, self._params(statement.params))
+                    found = yield from generators.execute(self._pgconn)
+                    if len(found) != 1 or found[0].status == ExecStatus.FATAL_ERROR:
+                        raise _failure(found)
+                    return [self._result(found[0])]
+                sending += self._sending(statement, name, self._params(statement.params))
             if len(sending) == 1:
                 sending[0].send()
                 received = [(yield from generators.execute(self._pgconn))]
@@ -99,10 +107,10 @@ class Wire:
                 self._names.clear()
                 if error.sqlstate == _GONE or "cached plan" in str(error):
                     raise Conflict("a statement has to be prepared anew") from error
-            found = told(error, statement)
-            if found is error:
+            meant = told(error, statement)
+            if meant is error:
                 raise
-            raise found from error
+            raise meant from error
 
     def _piped(self, sending: Sequence[_Sending]) -> PQGen[list[Any]]:
         """Send all at once, and read what comes back for each; what follows a failure is not performed."""
@@ -129,10 +137,9 @@ class Wire:
                 with suppress(psycopg.Error):
                     pgconn.exit_pipeline_mode()
 
-    def _sending(self, statement: Statement, params: list[Any]) -> list[_Sending]:
+    def _sending(self, statement: Statement, name: bytes | None, params: list[Any]) -> list[_Sending]:
         """Return what has to be sent for a statement: the second time, it is prepared first."""
         sql, pgconn = statement.sql, self._pgconn
-        name = self._names.get(sql)
         if name is not None:
             return [_Sending(partial(pgconn.send_query_prepared, name, params), statement)]
         text = sql.encode()

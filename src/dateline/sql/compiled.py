@@ -174,10 +174,16 @@ class Whole:
     def bind(self, facts: list[Any], event: Event) -> list[Any]:
         """Return the parameters in order.
 
+        Args:
+            facts: As the layout says; they are the callee's from here on.
+
         Raises:
             NotStorable: For a value that its column's type cannot turn into the driver's.
         """
-        made = [*self.take((*facts, *[get(event) for get in self.given], *self.constants))]
+        for get in self.given:
+            facts.append(get(event))  # noqa: PERF401 - no call of its own for a comprehension
+        facts += self.constants
+        made = [*self.take(facts)]
         for place, name, process in self.processed:
             made[place] = _processed(name, process, made[place])
         return made

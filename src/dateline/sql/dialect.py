@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -31,7 +31,7 @@ from dateline.errors import NotQueried
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.statement import Result, Statement
 
-__all__ = ["Dialect", "Question", "Reading", "question", "select_of"]
+__all__ = ["Dialect", "Question", "Reading", "asked", "question", "select_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,15 +46,26 @@ class Question:
     normal: Compiled
     digest: str
 
-    def asked(self, event: Event) -> dict[str, Any]:
-        """Return what the record keeps of the query."""
-        given = canonical({path: get(event) for path, get in self._told(type(event))})
-        return {"query": self.digest, "given": Verbatim(given)}
-
     @cache  # noqa: B019 - there are as many questions as there are queries in the versions
-    def _told(self, event: type[Event]) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
+    def given(self, event: type[Event]) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
+        """Return what the record keeps of the query's parameters: where in the event each is, and what takes it out."""
         # A personal value stands, sealed, in the input; a second time here it could not be erased.
         return tuple((path, get) for path, get in self.normal.given if not _personal(event, path))
+
+
+def asked(questions: Iterable[Question], event: Event) -> tuple[dict[str, Any], ...]:
+    """Return what the record keeps of queries: which each is, and with what it was asked."""
+    kind = type(event)
+    texts: dict[tuple[str, ...], Verbatim] = {}
+    made = []
+    for one in questions:
+        given = one.given(kind)
+        paths = tuple([path for path, _ in given])
+        if paths not in texts:
+            # Most queries of an event ask with the same.
+            texts[paths] = Verbatim(canonical({path: get(event) for path, get in given}))
+        made.append({"query": one.digest, "given": texts[paths]})
+    return tuple(made)
 
 
 class Reading(ABC):

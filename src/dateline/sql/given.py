@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import BindParameter
@@ -47,6 +48,8 @@ def getter(given: Given) -> Callable[[Event], Any]:
     """Return the function that takes the value out of an event."""
     names = given.path.split(".")
     plus = given.plus
+    if plus is None and len(names) == 1:
+        return attrgetter(given.path)
 
     def get(event: Event) -> Any:
         value: Any = event

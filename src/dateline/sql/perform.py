@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, update
@@ -17,7 +18,9 @@ from dateline.sql.compiled import Compiled, bounded, compiled, light
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Result, Statement
 
-__all__ = ["Assigned", "Images", "Needed", "Performer", "Row"]
+__all__ = ["Assigned", "Images", "Needed", "Performer"]
+
+_KEY = attrgetter("key_values")
 
 Assigned = Mapping[tuple[object, str], Any]
 """What the database assigned, by the row that waited for it and the column."""
@@ -35,22 +38,6 @@ class Needed:
     row: object
 
 
-@internal()
-class Row:
-    """One change with nothing left open.
-
-    Args:
-        values: By the mapped class's names.
-        key: The primary key's values in its order.
-        row_key: The key as text.
-    """
-
-    change: Change
-    values: Mapping[str, Any]
-    key: tuple[Any, ...]
-    row_key: str
-
-
 class Performer:
     """Makes the statements that change rows, each shape compiled once."""
 
@@ -60,9 +47,9 @@ class Performer:
 
     def needed(self, plan: Plan, changes: Sequence[Change]) -> list[Needed]:
         """Return what the database has to assign: keys that are missing, and what other steps wait for."""
-        if not plan.waits and not any(change.key_values is None for change in changes):
+        if not plan.outline.waits and None not in map(_KEY, changes):
             return []
-        waited = {(found.row, found.column) for found in placeholders(plan, changes)}
+        waited = {(found.row, found.column) for found in placeholders(plan)}
         needed: list[Needed] = []
         for change in changes:
             row = _made(change)
@@ -96,51 +83,49 @@ class Performer:
         return assigned
 
     @staticmethod
-    def rows(changes: Sequence[Change], assigned: Assigned) -> tuple[Row, ...]:
-        """Return the changes with what was assigned in its places."""
+    def rows(changes: Sequence[Change], assigned: Assigned) -> Sequence[Change]:
+        """Return the changes with what was assigned in its places: nothing is open in them."""
+        if not assigned:
+            return changes
         made = []
         for change in changes:
-            values: Mapping[str, Any] = change.values
-            if assigned:
-                filled = {
-                    n: assigned[v.row, v.column] if isinstance(v, Placeholder) else v for n, v in change.values.items()
-                }
-                row = _made(change)
-                if row is not None:
-                    filled.update({name: value for (found, name), value in assigned.items() if found is row})
-                values = filled
-            key, named = change.key_values, change.row_key
-            if key is None or named is None:
-                key = tuple(values[n] for n in table_of(change.mapped).key)
-                named = row_key(key)
-            made.append(Row(change, values, key, named))
-        return tuple(made)
+            filled = {
+                n: assigned[v.row, v.column] if isinstance(v, Placeholder) else v for n, v in change.values.items()
+            }
+            row = _made(change)
+            if row is not None:
+                filled.update({name: value for (found, name), value in assigned.items() if found is row})
+            key = change.key_values
+            if key is None:
+                key = tuple(filled[n] for n in table_of(change.mapped).key)
+            made.append(replace(change, values=filled, key_values=key, row_key=row_key(key)))
+        return made
 
-    def statements(self, rows: Sequence[Row]) -> list[Statement]:
+    def statements(self, rows: Sequence[Change]) -> list[Statement]:
         """Return, for each row, what reads its image and what changes it; then what reads the images that are left."""
         made, after = [], []
         for row in rows:
-            change = row.change
-            image = self.dialect.image(change.mapped.__table__)
-            key = {f"k{index}": value for index, value in enumerate(row.key)}
-            if change.verb != "insert":
-                made.append(image.statement("before", key, step=change.last.key))
+            image = self.dialect.image(row.mapped.__table__)
+            assert row.key_values is not None
+            key = {f"k{index}": value for index, value in enumerate(row.key_values)}
+            if row.verb != "insert":
+                made.append(image.statement("before", key, step=row.last.key))
             values = {f"v_{name}": value for name, value in row.values.items()}
-            made.append(self._operation(row).statement(change.verb, {**key, **values}, step=change.last.key))
-            if change.verb != "delete":
-                after.append(image.statement("after", key, step=change.last.key))
+            made.append(self._operation(row).statement(row.verb, {**key, **values}, step=row.last.key))
+            if row.verb != "delete":
+                after.append(image.statement("after", key, step=row.last.key))
         return made + after
 
-    def _operation(self, row: Row) -> Compiled:
+    def _operation(self, row: Change) -> Compiled:
         names = tuple(sorted(row.values))
-        key = (row.change.verb, row.change.mapped, names)
+        key = (row.verb, row.mapped, names)
         if key not in self._compiled:
-            made = compiled(_clause(row.change.verb, row.change.mapped, names), self.dialect.sql)
-            self._compiled[key] = overriding(self.dialect, made, row.change, names)
+            made = compiled(_clause(row.verb, row.mapped, names), self.dialect.sql)
+            self._compiled[key] = overriding(self.dialect, made, row, names)
             bounded(self._compiled)
         return self._compiled[key]
 
-    def images(self, rows: Sequence[Row], statements: Sequence[Statement], results: Sequence[Result]) -> Images:
+    def images(self, rows: Sequence[Change], statements: Sequence[Statement], results: Sequence[Result]) -> Images:
         """Return each row's image before and after.
 
         Raises:
@@ -148,7 +133,7 @@ class Performer:
         """
         before: dict[str | None, str | None] = {}
         after: dict[str | None, str | None] = {}
-        tables = {row.change.last.key: row.change.mapped.__table__ for row in rows}
+        tables = {row.last.key: row.mapped.__table__ for row in rows}
         for statement, result in zip(statements, results, strict=True):
             assert statement.step is not None
             table = tables[statement.step]
@@ -162,7 +147,7 @@ class Performer:
                     f"{statement.step}: the {statement.name} met {result.count} rows of {table.name}, "
                     "not one: there is no such row, or a trigger swallowed it",
                 )
-        return [(before.get(row.change.last.key), after.get(row.change.last.key)) for row in rows]
+        return [(before.get(row.last.key), after.get(row.last.key)) for row in rows]
 
 
 def overriding(dialect: Dialect, made: Compiled, change: Change, names: Sequence[str]) -> Compiled:

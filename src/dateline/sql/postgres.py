@@ -140,10 +140,9 @@ class PostgresReading(Reading):
         if self.keyed and row[self.asked] is not None:
             event, salt, request = orjson.loads(row[self.asked])
             claim = Claim(UUID(event), bytes.fromhex(salt), request)
-        return Seen(
-            tuple(decode(row[index]) for index, decode, _ in self.places),
-            tuple(row[: self.asked]),
-            claim,
-            bool(self.look and row[-1]),
-            tuple(row[index] if known else None for index, _, known in self.places),
-        )
+        values, texts = [], []
+        for index, decode, known in self.places:
+            text = row[index]
+            values.append(decode(text))
+            texts.append(text if known else None)
+        return Seen(tuple(values), tuple(row[: self.asked]), claim, bool(self.look and row[-1]), tuple(texts))

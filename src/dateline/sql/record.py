@@ -19,12 +19,12 @@ from dateline.core.effect import Effect
 from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
-from dateline.core.plan import Planned
+from dateline.core.plan import Change, Planned
 from dateline.core.version import Versions
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, Merger, Whole, bounded, compiled, light
 from dateline.sql.dialect import Dialect
-from dateline.sql.perform import Assigned, Images, Row
+from dateline.sql.perform import Assigned, Images
 from dateline.sql.seal import RowSealer
 from dateline.sql.statement import Statement
 
@@ -42,7 +42,6 @@ __all__ = [
     "bound",
     "claim_facts",
     "effect_facts",
-    "effect_id",
     "event_facts",
     "event_insert",
     "inserts_of",
@@ -62,13 +61,8 @@ CLAIM = tuple(column.name for column in tables.claim.columns)
 
 Facts: TypeAlias = tuple[Any, ...]
 
-Performing: TypeAlias = list[tuple[int, Planned, Effect]]
+Performing: TypeAlias = Sequence[tuple[int, Planned, Effect]]
 """The effects of a plan with nothing left open, each with its ordinal and who decided it."""
-
-
-def effect_id(event: UUID, key: str) -> UUID:
-    """Return an effect's id, by which a receiver recognises a repetition (rule 13)."""
-    return derived(event, key)
 
 
 class Recorder:
@@ -90,7 +84,7 @@ class Recorder:
         return (self.claiming.statement("claim", dict(zip(CLAIM, claim_facts(draft), strict=True))),)
 
     def statements(
-        self, draft: Draft, rows: Sequence[Row], images: Images, assigned: Assigned
+        self, draft: Draft, rows: Sequence[Change], images: Images, assigned: Assigned
     ) -> tuple[Telling, list[Statement]]:
         """Return what tells what was done, and the statements that record it: the event first, since the others take its number."""
         performing = performing_of(draft, assigned)
@@ -113,29 +107,28 @@ class Recorder:
                 made.append(Statement(whole.sql, whole.bind(facts, draft.event), name))
         return Telling(draft, rows, performing), made
 
-    def _operations(self, draft: Draft, rows: Sequence[Row], images: Images) -> list[Facts]:
+    def _operations(self, draft: Draft, rows: Sequence[Change], images: Images) -> list[Facts]:
         made = []
         for row, facts, (before, after) in zip(rows, self.operations(draft, rows), images, strict=True):
             parts = (("before", before), ("after", after))
-            sealed = [self.sealer.image(draft.sealer, row.change, part, image) for part, image in parts]
+            sealed = [self.sealer.image(draft.sealer, row, part, image) for part, image in parts]
             made.append((*facts, *sealed))
         return made
 
-    def operations(self, draft: Draft, rows: Sequence[Row]) -> list[Facts]:
+    def operations(self, draft: Draft, rows: Sequence[Change]) -> list[Facts]:
         """Return the operations' facts, without the images of their rows."""
         made = []
         for row in rows:
-            change = row.change
-            last = change.last
-            merged = [[p.key, p.handler, p.date] for p in change.steps] if len(change.steps) > 1 else None
+            last = row.steps[-1]
+            merged = [[p.key, p.handler, p.date] for p in row.steps] if len(row.steps) > 1 else None
             made.append(
                 (
-                    change.ordinal,
+                    row.ordinal,
                     last.key,
-                    change.verb,
-                    change.table,
+                    row.verb,
+                    row.table,
                     row.row_key,
-                    self.sealer.declared(draft.sealer, change, row.values),
+                    self.sealer.declared(draft.sealer, row),
                     last.handler,
                     last.date,
                     merged and canonical(merged).decode(),
@@ -289,31 +282,24 @@ def claim_facts(draft: Draft) -> Facts:
 
 def performing_of(draft: Draft, assigned: Assigned) -> Performing:
     """Return the plan's effects, with what was assigned in its places."""
+    effects = draft.plan.outline.effects
+    if not assigned:
+        return effects
     made = []
-    for ordinal, planned, effect in draft.plan.effects():
-        found = effect
-        if assigned:
-            waiting = {n: assigned[v.row, v.column] for n, v in vars(effect).items() if type(v) is Placeholder}
-            found = effect.model_copy(update=waiting) if waiting else effect
-        made.append((ordinal, planned, found))
+    for ordinal, planned, effect in effects:
+        waiting = {n: assigned[v.row, v.column] for n, v in vars(effect).items() if type(v) is Placeholder}
+        made.append((ordinal, planned, effect.model_copy(update=waiting) if waiting else effect))
     return made
 
 
 def effect_facts(draft: Draft, performing: Performing) -> list[Facts]:
     """Return the facts of the effects, and of their deliveries, which are due at once."""
-    return [
-        (
-            ordinal,
-            effect_id(draft.meta.id, planned.key),
-            planned.key,
-            effect.__kind__,
-            draft.sealer.text(effect, f"/effects/{ordinal}").decode(),
-            planned.handler,
-            planned.date,
-            "due",
-        )
-        for ordinal, planned, effect in performing
-    ]
+    made = []
+    for ordinal, planned, effect in performing:
+        payload = draft.sealer.text(effect, f"/effects/{ordinal}").decode()
+        id = derived(draft.meta.id, planned.key)
+        made.append((ordinal, id, planned.key, effect.__kind__, payload, planned.handler, planned.date, "due"))
+    return made
 
 
 class Telling:
@@ -321,7 +307,7 @@ class Telling:
 
     __slots__ = ("_issuer", "_performing", "_rows", "_told")
 
-    def __init__(self, draft: Draft, rows: Sequence[Row], performing: Performing) -> None:
+    def __init__(self, draft: Draft, rows: Sequence[Change], performing: Performing) -> None:
         self._issuer = draft.meta.id
         self._rows = rows
         self._performing = performing
@@ -335,14 +321,14 @@ class Telling:
         return self._told
 
 
-def _wrote(row: Row) -> Wrote:
-    last = row.change.last
+def _wrote(row: Change) -> Wrote:
+    last = row.last
     return Wrote(
-        ordinal=row.change.ordinal,
+        ordinal=row.ordinal,
         step=last.key,
-        verb=row.change.verb,
-        table=row.change.table,
-        row_key=row.row_key,
+        verb=row.verb,
+        table=row.table,
+        row_key=row.row_key or "",
         handler=last.handler,
         date=last.date,
     )
@@ -350,7 +336,8 @@ def _wrote(row: Row) -> Wrote:
 
 def _performed(issuer: UUID, ordinal: int, planned: Planned, effect: Effect) -> Performed:
     return Performed(
-        id=effect_id(issuer, planned.key),
+        # By which a receiver recognises a repetition (rule 13).
+        id=derived(issuer, planned.key),
         ordinal=ordinal,
         step=planned.key,
         kind=effect.__kind__,

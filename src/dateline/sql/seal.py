@@ -60,8 +60,9 @@ class RowSealer:
             return None
         return template.format_map(known)
 
-    def declared(self, sealer: Sealer, change: Change, values: Mapping[str, Any]) -> str:
+    def declared(self, sealer: Sealer, change: Change) -> str:
         """Return the column `declared` of an operation: what its steps name."""
+        values = change.values
         names, personal = self._named(change.mapped), self.personal(change.mapped)
         declared = values if names is None else {names[name]: value for name, value in values.items()}
         if not personal:

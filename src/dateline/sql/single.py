@@ -19,7 +19,6 @@ from dateline.core.request import Flow
 from dateline.sql.compiled import Whole, bounded
 from dateline.sql.dialect import Dialect
 from dateline.sql.image import written
-from dateline.sql.perform import Row
 from dateline.sql.postgres import PostgresReading
 from dateline.sql.record import MOST, Recorder, Telling, claim_facts, effect_facts, event_facts, performing_of
 from dateline.sql.statement import Batch, Statement
@@ -61,11 +60,15 @@ class Single:
         self.dialect = dialect
         self.recorder = recorder
         self._traits: dict[Any, _Traits] = {}
+        self._fitting: dict[Any, None] = {}
         self._columns: dict[Any, tuple[Any, ...]] = {}
         self._wholes: dict[Any, tuple[Cascade, Whole]] = {}
 
     def fits(self, changes: Sequence[Change]) -> Flow[bool]:
         """Tell whether one statement means the same as the statements in order; asks the database once for each table."""
+        shape = tuple([(change.verb, change.mapped) for change in changes])
+        if shape in self._fitting:
+            return True
         if len(changes) > MOST:
             return False
         held: dict[Any, list[Change]] = {}
@@ -77,7 +80,12 @@ class Single:
             results = yield Batch(tuple(Statement(_TRAITS, (name,), "traits") for name in named))
             for table, result in zip(unknown, results, strict=True):
                 self._traits[table] = _Traits(*result.rows[0]) if result.rows else _Traits(True, True, True)
-        return all(self._traits[table].fit(found) for table, found in held.items())
+        fit = all(self._traits[table].fit(found) for table, found in held.items())
+        if fit and len(held) == len(changes):
+            # Where no table has two changes, nothing else of them matters.
+            self._fitting[shape] = None
+            bounded(self._fitting)
+        return fit
 
     def _personal(self, mapped: Any) -> tuple[Any, ...]:
         """Return a table's personal columns."""
@@ -88,23 +96,21 @@ class Single:
             self._columns[mapped] = found
         return found
 
-    def _sealing(self, draft: Draft, row: Row) -> list[Any] | None:
+    def _sealing(self, draft: Draft, row: Change) -> list[Any] | None:
         """Return what seals a row's personal columns inside the statement, as `sealing_of` names it; None where only Python can."""
-        columns = self._personal(row.change.mapped)
-        if not columns:
-            return []
-        owner = self.recorder.sealer.owner(row.change, row.key, draft.sealer)
+        columns = self._personal(row.mapped)
+        owner = self.recorder.sealer.owner(row, row.key_values or (), draft.sealer)
         if owner is None or not all(written(column.type) for column in columns):
             return None
         made: list[Any] = [owner]
-        for part in parts_of(row.change.verb):
+        for part in parts_of(row.verb):
             for column in columns:
-                path = below(f"/operations/{row.change.ordinal}/{part}", column.name)
+                path = below(f"/operations/{row.ordinal}/{part}", column.name)
                 made += (path, draft.sealer.salt(path).hex())
         return made
 
     def statement(
-        self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Row], proof: Sequence[str]
+        self, draft: Draft, cascade: Cascade, reading: PostgresReading, rows: Sequence[Change], proof: Sequence[str]
     ) -> tuple[Statement, Telling] | None:
         """Return what writes all of the draft, and what tells what it will have done.
 
@@ -117,15 +123,23 @@ class Single:
             None where a personal column can only be sealed by Python, which has to see the row first, or where there is too much of it.
         """
         performing = performing_of(draft, {})
-        facts = [*event_facts(draft), *proof, *claim_facts(draft)]
+        facts = [*event_facts(draft), *proof]
+        if draft.claim is not None:
+            facts += claim_facts(draft)
         shapes = []
         for row, operation in zip(rows, self.recorder.operations(draft, rows), strict=True):
-            sealing = self._sealing(draft, row)
-            if sealing is None:
-                return None
-            names = tuple(sorted(row.values))
-            shapes.append((row.change.verb, row.change.mapped, names))
-            facts += (*operation, *row.key, *[row.values[name] for name in names], *sealing)
+            values = row.values
+            names = tuple(sorted(values))
+            shapes.append((row.verb, row.mapped, names))
+            facts += operation
+            facts += row.key_values or ()
+            for name in names:
+                facts.append(values[name])
+            if self._personal(row.mapped):
+                sealing = self._sealing(draft, row)
+                if sealing is None:
+                    return None
+                facts += sealing
         for effect in effect_facts(draft, performing):
             facts += effect
         facts += draft.subjects
@@ -142,7 +156,7 @@ class Single:
                 len(proof),
                 self.recorder.claiming if draft.claim is not None else None,
                 tuple(
-                    RowShape(row.change, names, self._personal(row.change.mapped))
+                    RowShape(row, names, self._personal(row.mapped))
                     for row, (_, _, names) in zip(rows, shapes, strict=True)
                 ),
                 *counts,

@@ -18,7 +18,7 @@ from dateline.core.version import Versions
 from dateline.errors import Conflict, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import bounded, compiled
-from dateline.sql.dialect import Dialect, Question, Reading, askable, question
+from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
 from dateline.sql.perform import Assigned, Performer
 from dateline.sql.postgres import Postgres, PostgresReading
 from dateline.sql.record import Recorder
@@ -72,12 +72,15 @@ class SqlStore:
         if held is None:
             held = self._questions[id(cascade)] = (cascade, tuple(question(one) for one in cascade.fields))
             bounded(self._questions)
-        return tuple([found.asked(event) for found in held[1]])
+        return asked(held[1], event)
 
     def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]:
         """As `Store.read`."""
-        reading = self._reading(cascade, keyed=request.key is not None, look=look)
-        looked = {"tenant": request.tenant, "scope": request.scope, "key": request.key, "id": event.meta.id}
+        keyed = request.key is not None
+        reading = self._reading(cascade, keyed=keyed, look=look)
+        looked: dict[str, Any] = {}
+        if keyed or look:
+            looked = {"tenant": request.tenant, "scope": request.scope, "key": request.key, "id": event.meta.id}
         statements = reading.statements(event, looked)
         if not statements:
             return Seen((), (), None, False, ())
@@ -140,11 +143,11 @@ class SqlStore:
         for every row.
         """
         changes = draft.plan.changes()
-        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
-        if cascade is not None and ending is Ending.COMMIT and not careful:
-            at_once = yield from self._at_once(draft, cascade, changes, proof, (begin, undo, end) if joined else None)
+        if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful:
+            at_once = yield from self._at_once(self.single, draft, cascade, changes, proof, joined=joined)
             if at_once is not None:
                 return at_once
+        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
         reading = self._reading(cascade, keyed=False, look=False) if cascade is not None else None
         guards = reading.statements(draft.event, {}) if reading is not None else ()
         claim = self.recorder.claim(draft)
@@ -184,32 +187,30 @@ class SqlStore:
 
     def _at_once(
         self,
+        single: Single,
         draft: Draft,
         cascade: Cascade,
         changes: tuple[Change, ...],
         proof: Any,
-        savepoint: tuple[Statement, Statement, Statement] | None,
+        *,
+        joined: bool,
     ) -> Flow[Written | None]:
         """Write in one statement where that means the same; None where it does not, and nothing was written."""
-        if (
-            self.single is None
-            or self.performer.needed(draft.plan, changes)
-            or not (yield from self.single.fits(changes))
-        ):
+        if self.performer.needed(draft.plan, changes) or not (yield from single.fits(changes)):
             return None
         reading = self._reading(cascade, keyed=False, look=False)
         assert isinstance(reading, PostgresReading)
         kept = list(draft.sealer.sealed)
-        made = self.single.statement(draft, cascade, reading, self.performer.rows(changes, {}), proof)
+        made = single.statement(draft, cascade, reading, changes, proof)
         if made is None:
             draft.sealer.sealed[:] = kept
             return None
         statement, told = made
         try:
-            if savepoint is None:
+            if not joined:
                 results = yield Batch((statement,))
             else:
-                begin, undo, end = savepoint
+                begin, undo, end = self._brackets(joined, guarded=True)
                 results = (yield from self._tried(Batch((begin, statement, end)), undo, joined=True))[1:]
         except (Broken, NotStorable):
             # Only the statements in order can tell which of the changes it was.

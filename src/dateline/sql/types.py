@@ -12,6 +12,23 @@ from sqlalchemy.types import TypeEngine
 __all__ = ["Id", "Instant"]
 
 
+def _aware(value: datetime | None) -> datetime | None:
+    if value is not None and value.tzinfo is None:
+        raise ValueError("an instant has a time zone; this one is naive")
+    return value
+
+
+def _written(value: datetime | None) -> str | None:
+    if _aware(value) is None:
+        return None
+    assert value is not None
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _named(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
 class Instant(TypeDecorator[datetime]):
     """An instant in UTC. SQLite has no time zones, so there it is text of one width, which sorts as time does."""
 
@@ -27,14 +44,11 @@ class Instant(TypeDecorator[datetime]):
         return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None or (value.tzinfo is UTC and dialect.name != "sqlite"):
-            return value
-        if value.tzinfo is None:
-            raise ValueError("an instant has a time zone; this one is naive")
-        value = value.astimezone(UTC)
-        return (
-            value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z" if dialect.name == "sqlite" else value
-        )
+        return (_written if dialect.name == "sqlite" else _aware)(value)
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        # Without the layers between, which a commit would go through for every one of its parameters.
+        return _written if dialect.name == "sqlite" else _aware
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -54,7 +68,11 @@ class Id(TypeDecorator[UUID]):
         return dialect.type_descriptor(CHAR(36) if dialect.name == "sqlite" else Uuid())
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
-        return str(value) if value is not None and dialect.name == "sqlite" else value
+        return _named(value) if dialect.name == "sqlite" else value
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        # As for instants.
+        return _named if dialect.name == "sqlite" else None
 
     def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
         return UUID(value) if isinstance(value, str) else value
