@@ -135,7 +135,9 @@ class Performer:
         names = tuple(sorted(row.values))
         key = (row.change.verb, row.change.mapped, names)
         if key not in self._compiled:
-            made = compiled(_clause(row.change.verb, row.change.mapped, names), self.dialect.sql)
+            clause = _clause(row.change.verb, row.change.mapped, names)
+            returned = self.dialect.returned(row.change.mapped.__table__) if row.change.verb == "insert" else ()
+            made = compiled(clause.returning(*returned) if returned else clause, self.dialect.sql)
             self._compiled[key] = overriding(self.dialect, made, row.change, names)
             bounded(self._compiled)
         return self._compiled[key]
@@ -148,6 +150,7 @@ class Performer:
         """
         before: dict[str | None, str | None] = {}
         after: dict[str | None, str | None] = {}
+        inserted: dict[str | None, str | None] = {}
         tables = {row.change.last.key: row.change.mapped.__table__ for row in rows}
         for statement, result in zip(statements, results, strict=True):
             assert statement.step is not None
@@ -162,7 +165,11 @@ class Performer:
                     f"{statement.step}: the {statement.name} met {result.count} rows of {table.name}, "
                     "not one: there is no such row, or a trigger swallowed it",
                 )
-        return [(before.get(row.change.last.key), after.get(row.change.last.key)) for row in rows]
+            elif result.rows:
+                inserted[statement.step] = self.dialect.image_text(table, result)
+        # Looked for by the key that was sent, a row whose key was rounded is not found.
+        keys = (row.change.last.key for row in rows)
+        return [(before.get(key), after.get(key) or inserted.get(key)) for key in keys]
 
 
 def overriding(dialect: Dialect, made: Compiled, change: Change, names: Sequence[str]) -> Compiled:
