@@ -52,8 +52,10 @@ def trips(runner: Runner, event: Event, **given: Any) -> list[list[str]]:
     """Return what each round trip of a dispatch was for, once the tables are known."""
     counting = Counting(runner)
     flow = runner.dispatching(event, cast(Given, {"actor": COUNTER, **given}))
-    drive(flow, counting, Budget(timedelta(seconds=5)), lambda apart: None)
-    counting.connection.close()
+    try:
+        drive(flow, counting, Budget(timedelta(seconds=5)), lambda apart: None)
+    finally:
+        counting.connection.close()
     return [trip for trip in counting.trips if trip[0] != "traits"]
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from dateline import Conflict, DatelineError, Preview, Rejected, Runner, Settings
-from dateline.errors import ConstraintRefused, NotFound, NotSerializable
+from dateline import Conflict, DatelineError, Insert, Preview, Rejected, Runner, Settings, Versions, Yields, handler
+from dateline.errors import ConstraintRefused, NotCanonical, NotFound, NotSerializable
 from tests.contract.conftest import Shop
+from tests.contract.everything import Everything
 from tests.contract.shop import Customer, Enrol, Idea, Product, Sell
 
 
@@ -104,6 +106,23 @@ def test_a_constraint_leaves_the_transaction_as_it_was(shop: Shop) -> None:
     assert sorted(shop.outcomes()) == ["committed", "committed", "constraint"]
     assert stock(shop) == 3
     assert [row["name"] for row in shop.rows("customer")] == ["Ann"]
+
+
+def test_what_has_no_canonical_form_leaves_the_transaction_as_it_was(shop: Shop) -> None:
+    @handler
+    def enrol(event: Enrol) -> Yields[Insert[Everything]]:
+        yield Insert(Everything, id=event.id, float=inf if event.name == "Inf" else 1.0)
+
+    made = shop.under(Versions.of({"2024-01-01": [enrol]}))
+
+    with made.together() as tx:
+        tx.dispatch(Enrol(id="ann", name="Ann"), actor="till")
+        with pytest.raises(NotCanonical):
+            tx.dispatch(Enrol(id="inf", name="Inf"), actor="till")
+        tx.dispatch(Enrol(id="bob", name="Bob"), actor="till")
+
+    assert [row["id"] for row in shop.rows("everything")] == ["ann", "bob"]
+    assert [operation.row_key for entry in made.trail() for operation in entry.operations] == ["ann", "bob"]
 
 
 def test_a_preview_inside_sees_what_the_block_has_done_and_writes_nothing(shop: Shop) -> None:

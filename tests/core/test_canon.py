@@ -118,6 +118,7 @@ def test_one_instant_has_one_text_in_every_zone(local: datetime, minutes: int) -
         (date(2018, 8, 1), b'"2018-08-01"'),
         (time(7, 5), b'"07:05:00"'),
         (time(7, 5, 0, 120_000), b'"07:05:00.12"'),
+        (time(7, 5, 0, 120_000, tzinfo=UTC), b'"07:05:00.12+00:00"'),
         (timedelta(seconds=2, microseconds=5), b'"PT2.000005S"'),
         (timedelta(minutes=-90), b'"-PT1H30M"'),
         (timedelta(0), b'"PT0S"'),

@@ -128,8 +128,8 @@ def instant(value: datetime) -> str:
 
 
 def _clock(value: time) -> str:
-    text = value.isoformat()
-    return text.rstrip("0") if value.microsecond else text
+    text = value.replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if value.microsecond else text) + value.isoformat()[len(text) :]
 
 
 def _duration(value: timedelta) -> str:

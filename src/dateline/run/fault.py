@@ -78,7 +78,9 @@ def _postgres(error: psycopg.Error, statement: Statement | None) -> Exception:
         return Conflict("another writer changed what the decision looked at, or has the request key")
     if state.startswith("23"):
         return Broken(error.diag.constraint_name or state, step, error.diag.message_primary or "a constraint is broken")
-    if state.startswith(("22", "54")) or (isinstance(error, psycopg.DataError) and not state):
+    # A value has a syntax too, such as a tsquery's; only in a statement's own text does the server say where.
+    unread = state == "42601" and error.diag.statement_position is None
+    if unread or state.startswith(("22", "54")) or (isinstance(error, psycopg.DataError) and not state):
         # What the server quotes may be a value.
         told_ = _QUOTED.sub("…", error.diag.message_primary or str(error))
         return NotStorable(

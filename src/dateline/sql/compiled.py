@@ -201,8 +201,8 @@ def _processed(name: str, process: Callable[[Any], Any], value: Any) -> Any:
         raise NotStorable(f"{name}: its column cannot hold or compare {type(value).__name__}") from error
 
 
-# Quoted text is passed over.
-_NUMBER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(\d+)")
+# Quoted text is passed over, and so is a name such as `cost$1`.
+_NUMBER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<![\w$])\$(\d+)")
 
 
 def _listed(clause: ClauseElement, dialect: Dialect) -> ClauseElement:

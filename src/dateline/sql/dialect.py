@@ -123,6 +123,10 @@ class Dialect(ABC):
     def image_text(self, table: SqlTable, result: Result) -> str | None:
         """Return the canonical JSON of the row that an image statement found."""
 
+    def returned(self, table: SqlTable) -> list[ColumnElement[Any]]:
+        """Return what an insert gives back: the row's image, where the key that it wrote may not be the one that was sent."""
+        return []
+
     @abstractmethod
     def now(self) -> ColumnElement[Any]:
         """Return the database's clock."""

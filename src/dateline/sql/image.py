@@ -1,18 +1,15 @@
-"""A row as PostgreSQL writes it: one JSON text in the canonical form, and what makes a record of it again."""
+"""A row as PostgreSQL writes it: one JSON text in the canonical form."""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
-from sqlalchemy import ColumnElement, Text, TypeDecorator, case, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, TypeDecorator, and_, case, cast, func, literal_column, select, type_coerce
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import column as sql_column
 from sqlalchemy import types as sqltypes
@@ -21,40 +18,55 @@ from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.types import TypeEngine
 
 from dateline.core.form import straight
-from dateline.core.model import faults, personal_fields
-from dateline.core.outcome import Values
+from dateline.core.model import personal_fields
 from dateline.core.personal import MARK
 from dateline.core.snapshot import Field
-from dateline.sql.interval import interval
 from dateline.sql.types import Instant
 
-__all__ = ["POSTGRES", "cell_text", "decoder", "image", "row_image", "verbatim", "written"]
+__all__ = ["POSTGRES", "bare", "cell_text", "image", "row_image", "stored", "verbatim", "within", "written"]
 
 POSTGRES = psycopg.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 
 
 def image(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a column so that its JSON is the canonical one: decimals and instants as strings, bytes as base64."""
-    kind = _stored(column.type)
-    if isinstance(kind, sqltypes.ARRAY) and isinstance(_stored(kind.item_type), sqltypes.Numeric):
+    kind = stored(column.type)
+    if isinstance(kind, sqltypes.ARRAY) and _decimal(stored(kind.item_type)):
         return cast(column, postgresql.ARRAY(Text()))
     if isinstance(kind, sqltypes.DateTime):
         if kind.timezone:
-            return func.replace(cast(func.timezone("UTC", column), Text), " ", "T").concat("Z")
-        return func.replace(cast(column, Text), " ", "T")
-    if isinstance(kind, sqltypes.Numeric) and kind.asdecimal and not isinstance(kind, sqltypes.Float):
+            made = func.replace(cast(func.timezone("UTC", column), Text), " ", "T").concat("Z")
+        else:
+            made = func.replace(cast(column, Text), " ", "T")
+        # Infinity, and what is before Christ, have no such form: there the server's own text stands, which it reads again.
+        instant = type_coerce(column, kind)
+        here = and_(instant >= literal_column("'0001-01-01 00:00:00+00'"), instant < literal_column("'infinity'"))
+        return case((here, made), else_=cast(column, Text))
+    if _decimal(kind):
         return cast(column, Text)
     if isinstance(kind, sqltypes.LargeBinary):
         return func.translate(func.encode(column, "base64"), literal_column(r"E'\n'"), "")
     return column
 
 
-def _stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return the type that the database sees behind a decorated one."""
-    if isinstance(kind, sqltypes.Interval):
+def _decimal(kind: TypeEngine[Any]) -> bool:
+    return isinstance(kind, sqltypes.Numeric) and kind.asdecimal and not isinstance(kind, sqltypes.Float)
+
+
+def stored(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that the database sees behind a decorated one, or behind a domain."""
+    impl = within(kind)
+    return kind if impl is None else stored(impl)
+
+
+def within(kind: TypeEngine[Any]) -> TypeEngine[Any] | None:
+    """Return the type that a type is made of; None where it is one of the database's own."""
+    if isinstance(kind, sqltypes.Interval) and kind.native:
         # SQLAlchemy makes it of a DateTime for databases that have no intervals; this one has.
         return postgresql.INTERVAL()
-    return _stored(kind.load_dialect_impl(POSTGRES)) if isinstance(kind, TypeDecorator) else kind
+    if isinstance(kind, postgresql.DOMAIN):
+        return kind.data_type
+    return kind.load_dialect_impl(POSTGRES) if isinstance(kind, TypeDecorator) else None
 
 
 def row_image(table: SqlTable, salts: Mapping[str, ColumnElement[Any]] | None = None) -> ColumnElement[Any]:
@@ -68,7 +80,8 @@ def row_image(table: SqlTable, salts: Mapping[str, ColumnElement[Any]] | None = 
     """
     salts = salts or {}
     inner = select(*(_cell(c, salts.get(c.name)).label(c.name) for c in sorted(table.columns, key=lambda c: c.name)))
-    row = select(func.row_to_json(literal_column("r"))).select_from(inner.subquery("r")).scalar_subquery()
+    # With a star: `r` alone would be a column of that name, where there is one.
+    row = select(func.row_to_json(literal_column("r.*"))).select_from(inner.subquery("r")).scalar_subquery()
     return cast(row, Text)
 
 
@@ -105,7 +118,7 @@ def verbatim(one: Field) -> bool:
     if record is None or not straight(record) or personal_fields(record):
         return False
     columns = record.__table__.__mapper__.columns
-    return all(_bare(field.annotation) is written(columns[name].type) for name, field in record.model_fields.items())
+    return all(bare(field.annotation) is written(columns[name].type) for name, field in record.model_fields.items())
 
 
 def written(kind: TypeEngine[Any]) -> type | None:
@@ -128,102 +141,11 @@ def written(kind: TypeEngine[Any]) -> type | None:
     return next((made for stored, made in _WRITTEN if isinstance(kind, stored)), None)
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
     """Return the type behind `X | None` and `Annotated[X, …]`; the annotation itself where there are several."""
     if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
+        return bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         given = [arg for arg in get_args(annotation) if arg is not NoneType]
-        return _bare(given[0]) if len(given) == 1 else annotation
+        return bare(given[0]) if len(given) == 1 else annotation
     return annotation
-
-
-def decoder(one: Field) -> Callable[[str], Values]:
-    """Return what makes a field's records of the server's text: pydantic at once, where each type's JSON is its value's."""
-    if one.record is None:
-        annotation: Any = one.snapshot.model_fields[one.name].rebuild_annotation()
-        holder = create_model("Value", __config__=ConfigDict(strict=True), value=(annotation | None, ...))
-        values: TypeAdapter[Any] = TypeAdapter(tuple[holder, ...])  # type: ignore[valid-type]  # made at run time
-        return lambda text: tuple(found.value for found in _validated(one, values.validator.validate_json, text))
-    record = one.record
-    columns = record.__table__.__mapper__.columns
-    converters = {name: _converter(columns[name].type) for name in record.model_fields}
-    if not any(converters.values()):
-        rows: TypeAdapter[Any] = TypeAdapter(tuple[record, ...])  # type: ignore[valid-type]  # known at run time only
-        read = rows.validator.validate_json
-        return lambda text: _validated(one, read, text)
-
-    def convert(text: str) -> Values:
-        return tuple(
-            record.model_validate(
-                {name: _value(converters[name], columns[name].type, value) for name, value in row.items()}
-            )
-            for row in json.loads(text)
-        )
-
-    return lambda text: _validated(one, convert, text)
-
-
-def _validated(one: Field, read: Callable[[str], Any], text: str) -> Any:
-    try:
-        return read(text)
-    except ValidationError as error:
-        raise faults(f"{one.path} (what the database holds does not fit its type)", error) from None
-
-
-_DIRECT = (
-    sqltypes.Integer,
-    sqltypes.Boolean,
-    sqltypes.Numeric,
-    sqltypes.DateTime,
-    sqltypes.Date,
-    sqltypes.Time,
-    sqltypes.Uuid,
-    sqltypes.JSON,
-    sqltypes.LargeBinary,
-)
-
-_FROM_JSON: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (sqltypes.Float, float),
-    (sqltypes.Numeric, Decimal),
-    (sqltypes.DateTime, datetime.fromisoformat),
-    (sqltypes.Date, date.fromisoformat),
-    (sqltypes.Time, time.fromisoformat),
-    (sqltypes.Uuid, UUID),
-    (sqltypes.LargeBinary, base64.b64decode),
-    (postgresql.INTERVAL, interval),
-)
-
-
-def _converter(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Return what turns a column's JSON into the driver's value and that into Python's; None where pydantic reads the JSON itself."""
-    if isinstance(kind, Instant) or (isinstance(kind, sqltypes.String) and not isinstance(kind, sqltypes.Enum)):
-        return None
-    if isinstance(kind, sqltypes.Interval | postgresql.INTERVAL):
-        # pydantic takes one sign for all of it, and the server writes one for each part.
-        return lambda value: None if value is None else interval(value)
-    if isinstance(kind, sqltypes.ARRAY):
-        inner = _converter(kind.item_type)
-        return None if inner is None else (lambda items: [inner(item) for item in items])
-    if isinstance(kind, _DIRECT) and type(kind).__module__.startswith("sqlalchemy."):
-        return None
-    stored = _stored(kind)
-    if isinstance(kind, sqltypes.Enum):
-        return kind._object_value_for_elem
-    driver = next((read for known, read in _FROM_JSON if isinstance(stored, known)), _same)
-    if not isinstance(kind, TypeDecorator):
-        return driver
-    return lambda value: kind.process_result_value(driver(value) if value is not None else None, POSTGRES)
-
-
-def _value(convert: Callable[[Any], Any] | None, kind: TypeEngine[Any], value: Any) -> Any:
-    if convert is not None:
-        return convert(value) if value is not None or isinstance(kind, TypeDecorator) else None
-    # In a record where some columns are converted, the others come as JSON too and are read one by one.
-    stored = _stored(kind)
-    driver = next((read for known, read in _FROM_JSON if isinstance(stored, known)), _same)
-    return None if value is None else driver(value)
-
-
-def _same(value: Any) -> Any:
-    return value

@@ -120,7 +120,9 @@ class Performer:
         names = tuple(sorted(row.values))
         key = (row.verb, row.mapped, names)
         if key not in self._compiled:
-            made = compiled(_clause(row.verb, row.mapped, names), self.dialect.sql)
+            clause = _clause(row.verb, row.mapped, names)
+            returned = self.dialect.returned(row.mapped.__table__) if row.verb == "insert" else ()
+            made = compiled(clause.returning(*returned) if returned else clause, self.dialect.sql)
             self._compiled[key] = overriding(self.dialect, made, row, names)
             bounded(self._compiled)
         return self._compiled[key]
@@ -133,6 +135,7 @@ class Performer:
         """
         before: dict[str | None, str | None] = {}
         after: dict[str | None, str | None] = {}
+        inserted: dict[str | None, str | None] = {}
         tables = {row.last.key: row.mapped.__table__ for row in rows}
         for statement, result in zip(statements, results, strict=True):
             assert statement.step is not None
@@ -147,7 +150,11 @@ class Performer:
                     f"{statement.step}: the {statement.name} met {result.count} rows of {table.name}, "
                     "not one: there is no such row, or a trigger swallowed it",
                 )
-        return [(before.get(row.last.key), after.get(row.last.key)) for row in rows]
+            elif result.rows:
+                inserted[statement.step] = self.dialect.image_text(table, result)
+        # Looked for by the key that was sent, a row whose key was rounded is not found.
+        keys = (row.last.key for row in rows)
+        return [(before.get(key), after.get(key) or inserted.get(key)) for key in keys]
 
 
 def overriding(dialect: Dialect, made: Compiled, change: Change, names: Sequence[str]) -> Compiled:

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, func, literal_column, select
 from sqlalchemy import Table as SqlTable
+from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import insert
 
 from dateline.core.cascade import Cascade
@@ -18,8 +19,9 @@ from dateline.core.request import Claim, Seen
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
-from dateline.sql.image import POSTGRES, decoder, image, row_image, verbatim
+from dateline.sql.image import POSTGRES, image, row_image, verbatim
 from dateline.sql.statement import Result, Statement
+from dateline.sql.value import decoder
 
 __all__ = ["SESSION", "Postgres", "PostgresReading"]
 
@@ -29,6 +31,10 @@ SESSION = (
     "SET client_encoding = 'UTF8'"
 )
 """What every session is pinned to: the server's text of a row depends on these, and the guard compares texts."""
+
+
+_KEPT = (sqltypes.Integer, sqltypes.String, sqltypes.Uuid, sqltypes.Date, sqltypes.Boolean, sqltypes.LargeBinary)
+"""Types whose values are found again as they were sent; of the others, some are rounded."""
 
 
 class Postgres(Dialect):
@@ -54,6 +60,9 @@ class Postgres(Dialect):
 
     def image_text(self, table: SqlTable, result: Result) -> str | None:
         return result.rows[0][0] if result.rows else None
+
+    def returned(self, table: SqlTable) -> list[ColumnElement[Any]]:
+        return [] if all(isinstance(c.type, _KEPT) for c in table.primary_key.columns) else [row_image(table)]
 
     def now(self) -> ColumnElement[Any]:
         return func.clock_timestamp()
@@ -106,7 +115,7 @@ class PostgresReading(Reading):
             if key not in asked:
                 asked[key] = len(columns)
                 rows = select_of(one, image).subquery(f"q{len(columns)}")
-                row = cast(func.row_to_json(literal_column(f"q{len(columns)}")), Text)
+                row = cast(func.row_to_json(literal_column(f"q{len(columns)}.*")), Text)
                 text = (
                     literal_column("'['")
                     .concat(func.string_agg(row, literal_column("','")))

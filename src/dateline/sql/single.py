@@ -46,11 +46,19 @@ class _Traits:
     unique: bool
 
     def fit(self, changes: Sequence[Change]) -> bool:
-        if self.odd or len({change.key_values for change in changes}) < len(changes):
+        if self.odd or not _apart(changes):
             return False
         if self.cascades and any(change.verb == "delete" for change in changes):
             return False
         return not self.unique or len(changes) == 1
+
+
+def _apart(changes: Sequence[Change]) -> bool:
+    """Tell whether no two changes are of one row; a key without a hash, such as an array, does not tell."""
+    try:
+        return len(changes) == 1 or len({change.key_values for change in changes}) == len(changes)
+    except TypeError:
+        return False
 
 
 class Single:

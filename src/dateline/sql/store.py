@@ -15,7 +15,7 @@ from dateline.core.event import Event
 from dateline.core.plan import Change
 from dateline.core.request import Broken, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
-from dateline.errors import Conflict, NotStorable
+from dateline.errors import Conflict, NotCanonical, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import bounded, compiled
 from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
@@ -174,13 +174,14 @@ class SqlStore:
             done = (yield from self._tried(Batch(tuple(operations)), undo, joined)) if operations else []
         try:
             images = self.performer.images(rows, operations, done)
-        except Broken:
+            told, statements = self.recorder.statements(draft, rows, images, assigned)
+        except (Broken, NotCanonical):
+            # The database took what has no canonical form, such as an infinite float: its rows must not stay without a record.
             yield Batch((undo,), ends=not joined)
             raise
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
-        told, statements = self.recorder.statements(draft, rows, images, assigned)
         results = yield from self._tried(Batch((*statements, end), ends=not joined), undo, joined)
         seq, recorded_at = results[0].rows[0]
         return Written(seq, _instant(recorded_at, self.dialect), told)
@@ -201,7 +202,11 @@ class SqlStore:
         reading = self._reading(cascade, keyed=False, look=False)
         assert isinstance(reading, PostgresReading)
         kept = list(draft.sealer.sealed)
-        made = single.statement(draft, cascade, reading, changes, proof)
+        try:
+            made = single.statement(draft, cascade, reading, changes, proof)
+        except NotCanonical:
+            # In order, the database says first what it thinks of the value.
+            made = None
         if made is None:
             draft.sealer.sealed[:] = kept
             return None
