@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dateline import Concerns, Delete, Insert, Plan, Record, Update
 from dateline.core.operation import Operation
-from dateline.core.plan import Change, Planned, coalesce, key_of, repeated
+from dateline.core.plan import Change, Planned, coalesce, repeated
 from dateline.core.step import Step
 from dateline.errors import ClashingSteps, DuplicateKey
 from tests.core.library import STOCK, Book, Card, Loan, Priced, Reader, Remind, Stock
@@ -265,7 +265,7 @@ def test_plans_of_the_same_steps_by_the_same_handlers_are_equal() -> None:
     ],
 )
 def test_two_steps_of_one_key_are_refused_with_the_way_to_tell_them_apart(one: Step, other: Step, way: str) -> None:
-    first, second = (Planned(key_of("slot", step), step, "slot", "handler", "2024-01-01") for step in (one, other))
+    first, second = (Planned(step.step_key("slot"), step, "slot", "handler", "2024-01-01") for step in (one, other))
 
     assert first.key == second.key
     with pytest.raises(DuplicateKey, match=way):

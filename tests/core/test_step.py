@@ -9,7 +9,6 @@ import pytest
 
 from dateline import Concerns, Effect, Insert, Personal, Reject, Update
 from dateline.core.canon import canonical
-from dateline.core.plan import key_of
 from dateline.core.step import Step
 from dateline.errors import Unloadable
 from tests.core.library import STOCK, Book, Lend, Loan, Print, Reader, Remind, Ticket
@@ -33,7 +32,7 @@ from tests.core.library import STOCK, Book, Lend, Loan, Print, Reader, Remind, T
     ids=repr,
 )
 def test_a_step_is_named_by_slot_type_and_part(step: Step, key: str) -> None:
-    assert key_of("slot", step) == key
+    assert step.step_key("slot") == key
 
 
 def test_a_row_whose_id_the_event_made_is_keyed_by_the_name_under_which_it_did() -> None:
@@ -41,7 +40,7 @@ def test_a_row_whose_id_the_event_made_is_keyed_by_the_name_under_which_it_did()
 
     step = Insert(Ticket, id=event.new_id("first"), reader=7)
 
-    assert key_of("slot", step) == "slot/Insert:ticket[first]"
+    assert step.step_key("slot") == "slot/Insert:ticket[first]"
     assert step.row_key == str(event.new_id("first"))
 
 

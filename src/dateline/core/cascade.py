@@ -14,7 +14,7 @@ from dateline.core.event import Event
 from dateline.core.layer import Function
 from dateline.core.model import place
 from dateline.core.operation import Insert, Placeholder
-from dateline.core.plan import Plan, Planned, held_by, key_of, rejection_of, repeated
+from dateline.core.plan import Plan, Planned, held_by, rejection_of, repeated
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
 from dateline.errors import (
@@ -185,7 +185,7 @@ class Cascade:
                     raise UndeclaredStep(
                         f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
                     )
-                key = key_of(slot.name, step)
+                key = step.step_key(slot.name)
                 new = Planned(key, step, slot.name, function.dotted, function.day, function.takes_plan)
                 if key in keys:
                     repeated(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
-from dateline.core.event import fill, places
+from dateline.core.event import fill, places, plain
 from dateline.core.model import Model
 from dateline.core.step import Step
 from dateline.errors import Unloadable
@@ -12,7 +12,7 @@ from dateline.errors import Unloadable
 __all__ = ["Effect"]
 
 
-_RESERVED = frozenset({"keyed", "step_type", "step_part"})
+_RESERVED = frozenset({"keyed", "step_key", "step_type", "step_part"})
 
 
 class Effect(Model, Step):
@@ -62,6 +62,13 @@ class Effect(Model, Step):
         # Not a field, so not frozen, and no part of what is recorded; declared as private, it would cost every effect its making.
         object.__setattr__(made, "__pydantic_private__", {**(self.__pydantic_private__ or {}), "_part": part})
         return made
+
+    def step_key(self, slot: str) -> str:
+        """Return the effect's key: as every step's, in fewer calls, since an event has many effects."""
+        private, template = self.__pydantic_private__, self.__key__
+        if private or not (template and plain(template)):
+            return super().step_key(slot)
+        return f"{slot}/{self.__kind__}[{template.format_map(self.__dict__)}]"
 
     def step_type(self) -> str:
         """Return the effect's kind."""

@@ -14,7 +14,7 @@ from dateline.core.meta import Actor, Meta, NewId, Reason
 from dateline.core.model import Model
 from dateline.errors import NoMeta, Unloadable
 
-__all__ = ["Event", "fill"]
+__all__ = ["Event", "fill", "places", "plain"]
 
 _RESERVED = frozenset({"meta", "subjects", "stamped", "with_meta", "new_id"})
 
@@ -23,11 +23,11 @@ _BARE = UUID("6b1de7c0-2f5a-5b0e-9b6e-5c0f2d1b7a11")
 
 def fill(template: str, model: Model) -> str:
     """Return a template such as `account:{account}` with the model's fields in its places."""
-    return template.format_map(model.__dict__ if _plain(template) else _Fields(model))
+    return template.format_map(model.__dict__ if plain(template) else _Fields(model))
 
 
 @cache
-def _plain(template: str) -> bool:
+def plain(template: str) -> bool:
     """Tell whether all places of a template are names of fields."""
     return all(name is None or name.isidentifier() for _, name, _, _ in string.Formatter().parse(template))
 

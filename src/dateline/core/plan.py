@@ -109,7 +109,7 @@ class Plan:
     @classmethod
     def of(cls, *steps: Step) -> Plan:
         """Return a plan that holds these steps, for the test of a handler that takes one."""
-        return cls(tuple(Planned(key_of("test", step), step, "test", "test") for step in steps))
+        return cls(tuple(Planned(step.step_key("test"), step, "test", "test") for step in steps))
 
     def steps(self, type_: type[S]) -> tuple[S, ...]:
         """Return the steps of one type, such as `Tell`, `Insert` or `Insert[Account]`."""
@@ -165,12 +165,6 @@ class Plan:
             ClashingSteps: As `coalesce` does.
         """
         return self.outline.changes
-
-
-def key_of(slot: str, step: Step) -> str:
-    """Return the step's key; a rejection's is `slot/code`."""
-    part = step.step_part()
-    return f"{slot}/{step.step_type()}" if part is None else f"{slot}/{step.step_type()}[{part}]"
 
 
 def repeated(new: Planned) -> NoReturn:

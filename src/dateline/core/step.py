@@ -26,6 +26,11 @@ class Step:
         object.__setattr__(made, "_part", part)
         return made
 
+    def step_key(self, slot: str) -> str:
+        """Return the step's key under the slot that yielded it; a rejection's is `slot/code`."""
+        part = self.step_part()
+        return f"{slot}/{self.step_type()}" if part is None else f"{slot}/{self.step_type()}[{part}]"
+
     def step_type(self) -> str:
         """Return the middle of the step's key: what sort of step it is, on what."""
         raise NotImplementedError

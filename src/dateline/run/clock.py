@@ -12,7 +12,7 @@ from uuid import UUID
 
 from dateline.errors import Contention
 
-__all__ = ["Budget", "Clock", "new_id", "new_seed", "now"]
+__all__ = ["Budget", "Clock", "chance", "new_id", "now"]
 
 Clock: TypeAlias = Callable[[], datetime]
 """Gives the present as an aware instant; pass another to a runner in tests."""
@@ -26,25 +26,29 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_id(at: datetime) -> UUID:
+def chance() -> tuple[bytes, bytes]:
+    """Return thirty-two random bytes for the salts, and eight for an id: one is told to everybody, and the others to nobody."""
+    drawn = os.urandom(40)
+    return drawn[:32], drawn[32:]
+
+
+def new_id(at: datetime, drawn: bytes) -> UUID:
     """Return a UUIDv7 of that instant, in order to the microsecond.
+
+    Args:
+        drawn: Eight random bytes.
 
     Source: RFC 9562, sections 5.7 and 6.2 (method 3).
     """
     microseconds = max((at - _EPOCH) // _MICROSECOND, 0)
     milliseconds, rest = divmod(microseconds, 1000)
-    chance = int.from_bytes(os.urandom(8)) >> 2
+    low = int.from_bytes(drawn) >> 2
     # Milliseconds, version, the rest of the time in 4096ths of a millisecond, variant, chance.
-    return UUID(int=(milliseconds & _48_BITS) << 80 | 7 << 76 | (rest * 4096 // 1000) << 64 | 2 << 62 | chance)
+    return UUID(int=(milliseconds & _48_BITS) << 80 | 7 << 76 | (rest * 4096 // 1000) << 64 | 2 << 62 | low)
 
 
 _MICROSECOND = timedelta(microseconds=1)
 _48_BITS = (1 << 48) - 1
-
-
-def new_seed() -> bytes:
-    """Return thirty-two random bytes."""
-    return os.urandom(32)
 
 
 class Budget:

@@ -23,7 +23,7 @@ from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
 from dateline.errors import Conflict, Contention, Malformed, Refused
 from dateline.run import log
-from dateline.run.clock import Clock, new_id, new_seed, now
+from dateline.run.clock import Clock, chance, new_id, now
 from dateline.run.engine import dialect_of
 from dateline.run.loading import load
 from dateline.run.settings import Settings
@@ -126,14 +126,15 @@ class Path:
         moment = self._now()
         expects = given.get("expects")
         at, reason = given.get("at"), given.get("reason")
-        spare = new_id(moment)
+        seed, drawn = chance()
+        spare = new_id(moment, drawn)
         return Request(
             event=event,
             ending=ending,
             id=expects.event_id if isinstance(expects, Preview) else spare,
             spare=spare,
             now=moment,
-            seed=new_seed(),
+            seed=seed,
             actor=Actor.of(given["actor"]),
             tenant=given.get("tenant", ""),
             version=given.get("version"),
