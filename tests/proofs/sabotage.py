@@ -190,9 +190,10 @@ class Unguarded(SqlStore):
         ending: Ending,
         joined: bool,
         careful: bool = False,
+        leave: bool = False,
     ) -> Flow[Written]:
         """Write whatever was decided, come what may."""
-        return super().write(draft, None, None, ending=ending, joined=joined, careful=careful)
+        return super().write(draft, None, None, ending=ending, joined=joined, careful=careful, leave=leave)
 
 
 class Claimless(SqlStore):
@@ -207,6 +208,8 @@ class Claimless(SqlStore):
         ending: Ending,
         joined: bool,
         careful: bool = False,
+        leave: bool = False,
     ) -> Flow[Written]:
         """Write without a claim."""
-        return super().write(replace(draft, claim=None), cascade, proof, ending=ending, joined=joined, careful=careful)
+        made = replace(draft, claim=None)
+        return super().write(made, cascade, proof, ending=ending, joined=joined, careful=careful, leave=leave)

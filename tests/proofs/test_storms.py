@@ -195,7 +195,7 @@ def test_a_session_that_is_lost_with_its_turn_is_replaced_and_the_event_happens_
 
     class Killed(Losing):
         def execute(self, batch: Batch) -> list[Result]:
-            if batch.statements[0].name == where and kills:
+            if where in [statement.name for statement in batch.statements] and kills:
                 asked(
                     bank.engine, f"SELECT pg_terminate_backend({kills.pop() or self._taken().info.backend_pid}, 5000)"
                 )

@@ -35,9 +35,9 @@ class Line:
         else:
             self.session = self.loop.run(psycopg.AsyncConnection.connect(self.url, autocommit=True))
 
-    def send(self, *statements: tuple[str, *tuple[Any, ...]]) -> list[Result]:
+    def send(self, *statements: tuple[str, *tuple[Any, ...]], apart: bool = False) -> list[Result]:
         """Send one batch."""
-        batch = Batch(tuple(Statement(sql, params) for sql, *params in statements))
+        batch = Batch(tuple(Statement(sql, params) for sql, *params in statements), apart=apart)
         waiting = self.session.wait(wire_of(self.session).exchange(batch))
         if self.loop is None:
             return list(waiting)
@@ -168,6 +168,23 @@ def test_what_follows_a_failure_is_not_performed_and_the_session_goes_on(
             )
         [again] = line.send(("SELECT count(*) FROM t",))
         assert list(again.rows) == [(0,)]
+
+
+def test_statements_apart_are_transactions_of_their_own_and_all_are_performed(
+    line: Line, other: Callable[[str], list[Any]]
+) -> None:
+    # So a turn is given up with the commit that it was for, whatever becomes of that.
+    _deferred(other)
+    other("CREATE TABLE told (number integer)")
+
+    for number in range(TIMES):
+        with pytest.raises(Broken, match="violates foreign key"):
+            line.send(("INSERT INTO child VALUES ($1)", number), ("INSERT INTO told VALUES ($1)", number), apart=True)
+    [first, second] = line.send(("SELECT pg_current_xact_id()",), ("SELECT pg_current_xact_id()",), apart=True)
+
+    assert other("SELECT * FROM child") == []
+    assert other("SELECT * FROM told ORDER BY number") == [(number,) for number in range(TIMES)]
+    assert first.rows[0] != second.rows[0]
 
 
 def test_a_text_with_a_nul_is_refused_before_anything_is_sent(line: Line) -> None:

@@ -61,6 +61,8 @@ class _Tries:
     conflicts: int = 0
     turns: int = 0
     turn: bool = False
+    held: bool = False
+    along: bool = False
     fought: bool = False
     careful: bool = False
     root: UUID | None = None
@@ -103,7 +105,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
             except Lost as lost:
                 if request.joined:
                     raise
-                tries.look, tries.turns, tries.turn, tries.lost = True, 0, False, lost
+                tries.look, tries.turns, tries.turn, tries.held, tries.lost = True, 0, False, False, lost
             tries.count += 1
             try:
                 # Who has a turn keeps others waiting; who loses even so had better wait longer each time.
@@ -118,7 +120,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
     except BaseException:
         yield from _left(store, tries)
         raise
-    if tries.turns:
+    if tries.held:
         yield from _left(store, tries)
     return result
 
@@ -132,7 +134,7 @@ def _broken(broken: Broken) -> ConstraintRefused:
 
 
 def _left(store: Store, tries: _Tries) -> Flow[None]:
-    if tries.turns:
+    if tries.held:
         try:
             yield from store.leave()
         except DatelineError:
@@ -144,15 +146,20 @@ def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) ->
     if tries.refusal is not None:
         yield from _refuse(request, versions, store, tries.refusal)
         raise tries.refusal
-    if not tries.count and request.ending is Ending.COMMIT and not request.joined:
+    if not tries.count and store.queues and request.ending is Ending.COMMIT and not request.joined:
         tries.fought = store.fought(request.tenant, request.event)
-    wanted = (tries.fought or tries.conflicts > 0) + (tries.conflicts > ALONE_AFTER)
+    wanted = (tries.fought or tries.conflicts > 0) + (tries.conflicts > ALONE_AFTER) if store.queues else 0
+    tries.along = False
     while tries.turns < wanted:
         # Those that lost over one subject take turns from the first lost try on: each try that is lost is work for nothing. Who loses
         # even so, to writers of other subjects, queues with all of their kind; nobody waits for the first queue within the second.
         tries.turns += 1
-        places = request.event.subjects if tries.turns == 1 else ()
-        tries.turn = yield from store.queue(request.tenant, places, fought=tries.fought)
+        tries.turn = tries.held = True
+        if wanted == 1 and tries.conflicts != 1:
+            # It is known that others want it: no need to look whether it is free.
+            tries.along = True
+        else:
+            yield from store.queue(request.tenant, request.event.subjects if tries.turns == 1 else ())
     return (yield from _attempt(request, versions, store, tries))
 
 
@@ -164,7 +171,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     except Refused as refusal:
         yield from _refuse(request, versions, store, refusal)
         raise
-    seen = yield from store.read(cascade, event, request, look=tries.look)
+    seen = yield from store.read(cascade, event, request, look=tries.look, queue=tries.along)
     if seen.recorded:
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
@@ -186,9 +193,12 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     draft = drafted(request, versions, asked, event, cascade, plan, seen)
     if request.ending is Ending.PREVIEW:
         return _previewed(request, cascade, event, plan, seen)
+    # Where the turn may be gone after a try that is lost, the next try takes it anew; what is still held is taken at once.
+    leave, tries.turns = tries.turn, 0
     written = yield from store.write(
-        draft, cascade, seen.proof, ending=request.ending, joined=request.joined, careful=tries.careful
+        draft, cascade, seen.proof, ending=request.ending, joined=request.joined, careful=tries.careful, leave=leave
     )
+    tries.held = tries.held and not written.left
     if request.ending is Ending.REHEARSE:
         return replace(_previewed(request, cascade, event, plan, seen), rehearsed=True)
     meta = event.meta

@@ -143,18 +143,34 @@ class Seen:
 
 @internal()
 class Written:
-    """What the write trip brought."""
+    """What the write trip brought.
+
+    Args:
+        left: The turn was given up with it.
+    """
 
     seq: int
     recorded_at: datetime
     told: Told
+    left: bool = False
 
 
 class Store(Protocol):
-    """What the path needs of a database. Each method is a generator of batches."""
+    """What the path needs of a database. Each method is a generator of batches.
 
-    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]:
-        """Read what the cascade asks for, and look at the request key; with `look`, at the event's own id too."""
+    Args:
+        queues: Whether there are turns; where writers queue anyway, there are none.
+    """
+
+    queues: bool
+
+    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool, queue: bool) -> Flow[Seen]:
+        """Read what the cascade asks for, and look at the request key.
+
+        Args:
+            look: At the event's own id too.
+            queue: Wait for the turn first, in the same trip; it is known that others want it.
+        """
         ...
 
     def asked(self, cascade: Cascade, event: Event) -> tuple[dict[str, Any], ...]:
@@ -170,11 +186,13 @@ class Store(Protocol):
         ending: Ending,
         joined: bool,
         careful: bool = False,
+        leave: bool = False,
     ) -> Flow[Written]:
         """Write all of the draft or nothing; with a cascade, only where the proof still holds.
 
         Args:
             careful: Ask the guard before the operations, in a trip of its own, so that what then breaks is the decision's doing.
+            leave: Give the turn up in the trip of the commit, where that is one trip.
         """
         ...
 
@@ -190,14 +208,8 @@ class Store(Protocol):
         """Tell whether writers have lately waited for each other over a subject of the event, so that a try without a turn is in vain."""
         ...
 
-    def queue(self, tenant: str, subjects: tuple[str, ...], *, fought: bool) -> Flow[bool]:
+    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[None]:
         """Wait for a turn behind all that lost a try over one of these subjects; without any, behind all that lost too often.
-
-        Args:
-            fought: It is known that others want it too.
-
-        Returns:
-            Whether there are turns: where writers queue anyway, there are none.
 
         Raises:
             Conflict: When it took longer than this database lets anybody wait.

@@ -15,7 +15,7 @@ else:
 
 
 class _Idle(_Queue):
-    """What both colours share. The pool counts an idle session as taken, so whoever goes to the pool gets another."""
+    """What both colours share. Beneath, an idle session counts as taken, so that whoever goes to the pool gets another."""
 
     _idle: list[Any]
 
@@ -36,6 +36,10 @@ class _Idle(_Queue):
             return False
         self._idle.append(session)
         return True
+
+    def checkedout(self) -> int:
+        """Return how many sessions somebody uses."""
+        return super().checkedout() - len(self._idle)
 
     def dispose(self) -> None:
         """Close what is idle, here and in the pool."""

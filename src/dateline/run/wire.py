@@ -90,7 +90,7 @@ class Wire:
                 received = [(yield from generators.execute(self._pgconn))]
             else:
                 statement = None
-                received = yield from self._piped(sending)
+                received = yield from self._piped(sending, apart=batch.apart)
             results = []
             for sent, found in zip(sending, received, strict=True):
                 # A statement that is a transaction by itself may fail after its result: when it is committed.
@@ -112,24 +112,28 @@ class Wire:
                 raise
             raise meant from error
 
-    def _piped(self, sending: Sequence[_Sending]) -> PQGen[list[Any]]:
-        """Send all at once, and read what comes back for each; what follows a failure is not performed."""
+    def _piped(self, sending: Sequence[_Sending], *, apart: bool) -> PQGen[list[Any]]:
+        """Send all at once, and read what comes back for each; unless they are apart, what follows a failure is not performed."""
         pgconn = self._pgconn
         pgconn.enter_pipeline_mode()
         try:
+            last = sending[-1]
             for sent in sending:
                 sent.send()
-            pgconn.pipeline_sync()
+                if sent is last or (apart and sent.counts):
+                    pgconn.pipeline_sync()
             yield from generators.send(pgconn)
             received = []
-            for _ in sending:
-                received.append((yield from generators.fetch_many(pgconn)))  # noqa: PERF401 - no comprehension may yield
-            # What was no transaction of its own is committed now, and may fail only here.
-            while pgconn.status != ConnStatus.BAD:
-                end = yield from generators.fetch_many(pgconn)
-                if end and end[-1].status == ExecStatus.PIPELINE_SYNC:
-                    break
-                received[-1] += end
+            for sent in sending:
+                found = yield from generators.fetch_many(pgconn)
+                received.append(found)
+                if sent is last or (apart and sent.counts):
+                    # What was no transaction of its own is committed now, and may fail only here.
+                    while pgconn.status != ConnStatus.BAD:
+                        end = yield from generators.fetch_many(pgconn)
+                        if end and end[-1].status == ExecStatus.PIPELINE_SYNC:
+                            break
+                        found += end
             return received
         finally:
             if pgconn.status != ConnStatus.BAD:
@@ -154,7 +158,7 @@ class Wire:
             made.append(_Sending(partial(pgconn.send_query_params, b"DEALLOCATE " + oldest, None), statement, False))
         self._count += 1
         name = b"dateline_%d" % self._count
-        made.append(_Sending(partial(pgconn.send_prepare, name, text), statement, prepares=(sql, name)))
+        made.append(_Sending(partial(pgconn.send_prepare, name, text), statement, False, (sql, name)))
         made.append(_Sending(partial(pgconn.send_query_prepared, name, params), statement))
         return made
 

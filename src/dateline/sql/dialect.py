@@ -95,6 +95,7 @@ class Dialect(ABC):
         begin_reading: What opens a transaction that only looks at the trail, and must neither fail nor make writers fail.
         sequenced: Whether positions need a sequencer; where there is one writer at a time, `seq` is the position.
         overriding: What lets an insert write a column that the database would always fill itself.
+        queues: Whether writers can take turns; where there is one at a time, they queue anyway.
         near: Whether the database is in this process, so that statements one by one cost no round trips.
     """
 
@@ -104,6 +105,7 @@ class Dialect(ABC):
     begin_unguarded: str
     begin_reading: str
     sequenced: bool
+    queues: bool
     near: bool
     overriding: str = ""
 
@@ -140,8 +142,8 @@ class Dialect(ABC):
         """Return what gives the next value of a column that the database assigns, before its row is inserted."""
 
     @abstractmethod
-    def turn(self, place: int, *, wait: bool) -> Statement | None:
-        """Return what takes the turn at a place; None where writers queue anyway.
+    def turn(self, place: int, *, wait: bool) -> Statement:
+        """Return what takes the turn at a place.
 
         Args:
             wait: Behind whoever has it, no longer than this database lets anybody wait. Without, it gives whether the turn was free.

@@ -45,6 +45,7 @@ class Postgres(Dialect):
     begin_unguarded = "BEGIN ISOLATION LEVEL READ COMMITTED"
     begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     sequenced = True
+    queues = True
     near = False
     overriding = " OVERRIDING SYSTEM VALUE"
 
@@ -93,7 +94,7 @@ class Postgres(Dialect):
     def rehearsed(self) -> tuple[Statement, ...]:
         return (Statement("SET CONSTRAINTS ALL IMMEDIATE", name="rehearse"),)
 
-    def turn(self, place: int, *, wait: bool) -> Statement | None:
+    def turn(self, place: int, *, wait: bool) -> Statement:
         # Waited for by the server: asked for again and again, the turn would go to nobody for a while.
         return Statement(f"SELECT {'pg_advisory_lock' if wait else 'pg_try_advisory_lock'}($1)", (place,), "queue")
 

@@ -50,6 +50,7 @@ class Sqlite(Dialect):
     begin_unguarded = "BEGIN IMMEDIATE"
     begin_reading = "BEGIN"
     sequenced = False
+    queues = False
     near = True
 
     def __init__(self) -> None:
@@ -102,8 +103,8 @@ class Sqlite(Dialect):
     def insert(self, table: Any) -> Any:
         return insert(table)
 
-    def turn(self, place: int, *, wait: bool) -> Statement | None:
-        return None
+    def turn(self, place: int, *, wait: bool) -> Statement:
+        raise NotImplementedError("writers queue anyway")
 
     def leave(self) -> tuple[Statement, ...]:
         return ()

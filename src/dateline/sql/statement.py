@@ -40,11 +40,13 @@ class Batch:
     Args:
         opens: The batch begins a transaction and leaves it open.
         ends: The batch ends the transaction, one way or the other.
+        apart: Each statement is a transaction of its own, and is performed even where one before it fails.
     """
 
     statements: tuple[Statement, ...]
     opens: bool = False
     ends: bool = False
+    apart: bool = False
 
     @classmethod
     def between(cls, begin: str, *statements: Statement) -> Batch:

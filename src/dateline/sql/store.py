@@ -48,6 +48,7 @@ class SqlStore:
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
         self.turns = Turns()
+        self.queues = dialect.queues
         self.single = Single(dialect, self.recorder) if isinstance(dialect, Postgres) else None
         e = tables.event.c
         root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
@@ -74,7 +75,7 @@ class SqlStore:
             bounded(self._questions)
         return asked(held[1], event)
 
-    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool) -> Flow[Seen]:
+    def read(self, cascade: Cascade, event: Event, request: Request, *, look: bool, queue: bool) -> Flow[Seen]:
         """As `Store.read`."""
         keyed = request.key is not None
         reading = self._reading(cascade, keyed=keyed, look=look)
@@ -82,6 +83,11 @@ class SqlStore:
         if keyed or look:
             looked = {"tenant": request.tenant, "scope": request.scope, "key": request.key, "id": event.meta.id}
         statements = reading.statements(event, looked)
+        if queue:
+            # A transaction of its own: what is read after it is read as it is then.
+            turn = self._turn(request.tenant, event.subjects)
+            results = (yield Batch((*turn, *statements), apart=True))[len(turn) :]
+            return reading.answer(results)
         if not statements:
             return Seen((), (), None, False, ())
         if len(statements) > 1 and not request.joined:
@@ -105,22 +111,19 @@ class SqlStore:
         """As `Store.fought`."""
         return self.turns.wanted(places(tenant, event.subjects)) if self.turns.any else False
 
-    def queue(self, tenant: str, subjects: tuple[str, ...], *, fought: bool) -> Flow[bool]:
+    def _turn(self, tenant: str, subjects: tuple[str, ...]) -> tuple[Statement, ...]:
+        """Return what waits for the turn of subjects."""
+        return tuple(self.dialect.turn(place, wait=True) for place in places(tenant, subjects) or (EVERYBODY,))
+
+    def queue(self, tenant: str, subjects: tuple[str, ...]) -> Flow[None]:
         """As `Store.queue`."""
         wanted = places(tenant, subjects) or (EVERYBODY,)
-        first = self.dialect.turn(wanted[0], wait=False)
-        if first is None:
-            return False
-        free = False
-        if not fought:
-            results = yield Batch((first,))
-            free = results[0].rows[0][0]
-            if not free:
-                self.turns.waited(wanted)
-        waiting = (self.dialect.turn(place, wait=True) for place in (wanted[1:] if free else wanted))
-        if statements := tuple(statement for statement in waiting if statement is not None):
+        results = yield Batch((self.dialect.turn(wanted[0], wait=False),))
+        free = results[0].rows[0][0]
+        if not free:
+            self.turns.waited(wanted)
+        if statements := self._turn(tenant, subjects)[1 if free else 0 :]:
             yield Batch(statements)
-        return True
 
     def leave(self) -> Flow[None]:
         """As `Store.leave`."""
@@ -136,6 +139,7 @@ class SqlStore:
         ending: Ending,
         joined: bool,
         careful: bool = False,
+        leave: bool = False,
     ) -> Flow[Written]:
         """Write in order inside one transaction: guard and claim, operations, trail.
 
@@ -144,7 +148,7 @@ class SqlStore:
         """
         changes = draft.plan.changes()
         if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful:
-            at_once = yield from self._at_once(self.single, draft, cascade, changes, proof, joined=joined)
+            at_once = yield from self._at_once(self.single, draft, cascade, changes, proof, joined=joined, leave=leave)
             if at_once is not None:
                 return at_once
         begin, undo, end = self._brackets(joined, guarded=cascade is not None)
@@ -195,6 +199,7 @@ class SqlStore:
         proof: Any,
         *,
         joined: bool,
+        leave: bool,
     ) -> Flow[Written | None]:
         """Write in one statement where that means the same; None where it does not, and nothing was written."""
         if self.performer.needed(draft.plan, changes) or not (yield from single.fits(changes)):
@@ -212,7 +217,10 @@ class SqlStore:
             return None
         statement, told = made
         try:
-            if not joined:
+            if leave and not joined:
+                # Whoever waits for the turn has it as soon as this is committed, without a trip in between.
+                results = yield Batch((statement, *self.dialect.leave()), apart=True)
+            elif not joined:
                 results = yield Batch((statement,))
             else:
                 begin, undo, end = self._brackets(joined, guarded=True)
@@ -222,7 +230,7 @@ class SqlStore:
             draft.sealer.sealed[:] = kept
             return None
         _, seq, recorded_at = results[0].rows[0]
-        return Written(seq, _instant(recorded_at, self.dialect), told)
+        return Written(seq, _instant(recorded_at, self.dialect), told, left=leave and not joined)
 
     def _brackets(self, joined: bool, *, guarded: bool) -> tuple[Statement, Statement, Statement]:
         if joined:
