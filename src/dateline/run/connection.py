@@ -89,10 +89,6 @@ async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart:
             step, answer = flow.throw, error
 
 
-def _result(cursor: Any, rows: Any) -> Result:
-    return Result(rows, cursor.rowcount)
-
-
 def _open(driver: Any) -> bool:
     """Tell whether a session is in a transaction, or not to be asked."""
     if isinstance(driver, psycopg.Connection | psycopg.AsyncConnection):
@@ -133,10 +129,10 @@ class Connection:
         try:
             if isinstance(driver, psycopg.Connection):
                 return driver.wait(wire_of(driver).exchange(batch))
-            results = []
+            results, cursor = [], driver.cursor()
             for statement in batch.statements:
-                cursor = driver.execute(statement.sql, statement.params)
-                results.append(_result(cursor, cursor.fetchall()))
+                cursor.execute(statement.sql, statement.params)
+                results.append(Result(cursor.fetchall(), cursor.rowcount))
             return results
         except DatelineError as error:
             self._settled(error)
@@ -227,7 +223,7 @@ class AsyncConnection:
             results = []
             for statement in batch.statements:
                 async with driver.execute(statement.sql, _Unseen(statement.params)) as cursor:
-                    results.append(_result(cursor, await cursor.fetchall()))
+                    results.append(Result(await cursor.fetchall(), cursor.rowcount))
             return results
         except DatelineError as error:
             await self._settled(error)

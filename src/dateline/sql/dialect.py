@@ -133,9 +133,9 @@ class Dialect(ABC):
     def now(self) -> ColumnElement[Any]:
         """Return the database's clock."""
 
-    @abstractmethod
     def number(self) -> ColumnElement[Any]:
-        """Return the number of the event that this transaction has just recorded."""
+        """Return the number of the event that this transaction has just recorded, where the database is not near."""
+        raise NotImplementedError(f"{self.name} gives the number before it is needed")
 
     @abstractmethod
     def allocate(self, table: SqlTable, column: Any) -> Compiled:

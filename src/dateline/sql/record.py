@@ -6,7 +6,7 @@ What is recorded is laid out in flat rows of facts, one for each row of the trai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Integer, TextClause, bindparam, insert, select, text
@@ -65,6 +65,20 @@ Performing: TypeAlias = Sequence[tuple[int, Planned, Effect]]
 """The effects of a plan with nothing left open, each with its ordinal and who decided it."""
 
 
+class Recording(NamedTuple):
+    """What is to be recorded of one event.
+
+    Args:
+        event: What records the event itself, and gives its number and the database's clock.
+        lists: By table, the facts of the rows that hang on it.
+        told: Tells what was done.
+    """
+
+    event: Statement
+    lists: Mapping[str, Sequence[Facts]]
+    told: Telling
+
+
 class Recorder:
     """Makes the statements that write the trail in order, each shape compiled once."""
 
@@ -83,10 +97,12 @@ class Recorder:
             return ()
         return (self.claiming.statement("claim", dict(zip(CLAIM, claim_facts(draft), strict=True))),)
 
-    def statements(
-        self, draft: Draft, rows: Sequence[Change], images: Images, assigned: Assigned
-    ) -> tuple[Telling, list[Statement]]:
-        """Return what tells what was done, and the statements that record it: the event first, since the others take its number."""
+    def recording(self, draft: Draft, rows: Sequence[Change], images: Images, assigned: Assigned) -> Recording:
+        """Return what is to be recorded of what was done.
+
+        Raises:
+            NotCanonical: For what has no canonical form, though the database took it.
+        """
         performing = performing_of(draft, assigned)
         effects = effect_facts(draft, performing)
         lists: dict[str, list[Facts]] = {
@@ -98,14 +114,25 @@ class Recorder:
             "personal": [(one.path, one.subject, one.salt, one.value) for one in draft.sealer.sealed],
             "pending": [()] if self.dialect.sequenced else [],
         }
-        made = [Statement(self._event.sql, self._event.bind(list(event_facts(draft)), draft.event), "event")]
-        for name, listed_ in lists.items():
-            for start in range(0, len(listed_), MOST):
-                some = listed_[start : start + MOST]
+        event = Statement(self._event.sql, self._event.bind(list(event_facts(draft)), draft.event), "event")
+        return Recording(event, lists, Telling(draft, rows, performing))
+
+    def rest(self, draft: Draft, lists: Mapping[str, Sequence[Facts]], event: Sequence[Any] = ()) -> list[Statement]:
+        """Return the statements that record what hangs on the event.
+
+        Args:
+            event: The event's number and the database's clock, where they are known already; else they are taken in the same trip.
+        """
+        made = []
+        for name, all_ in lists.items():
+            for start in range(0, len(all_), MOST):
+                some = all_[start : start + MOST]
                 whole = self._list(name, len(some))
-                facts = [draft.meta.tenant, *(fact for row in some for fact in row)]
+                facts = [draft.meta.tenant, *event]
+                for row in some:
+                    facts += row
                 made.append(Statement(whole.sql, whole.bind(facts, draft.event), name))
-        return Telling(draft, rows, performing), made
+        return made
 
     def _operations(self, draft: Draft, rows: Sequence[Change], images: Images) -> list[Facts]:
         made = []
@@ -139,16 +166,19 @@ class Recorder:
     def _list(self, name: str, count: int) -> Whole:
         if (name, count) not in self._lists:
             columns = {**_LISTS, "operation": (*OPERATION, "before", "after"), "pending": ()}[name]
-            layout = [("event", "tenant"), *((f"{name}{i}", column) for i in range(count) for column in columns)]
+            known = ("tenant", "seq", "recorded_at") if self.dialect.near else ("tenant",)
+            layout = [("event", column) for column in known]
+            layout += [(f"{name}{index}", column) for index in range(count) for column in columns]
             self._lists[name, count] = _whole(self.dialect, layout, lambda merger: self._text(merger, name, count))
             bounded(self._lists)
         return self._lists[name, count]
 
     def _text(self, merger: Merger, name: str, count: int) -> str:
         dialect = self.dialect
+        if dialect.near:
+            return values_of(merger, dialect, name, count)
         # The number of the event that this very transaction has recorded.
         number = select(dialect.number().label("seq"), dialect.now().label("recorded_at"))
-        # In the order of the text: where parameters have no numbers, that is their order.
         tenant = merger.add("event", bound(":tenant", dialect))
         source = f"({merger.add('event', compiled(number, dialect.sql))}) AS event"
         return inserts_of(name, tenant, listed(merger, dialect, name, count), source)
@@ -182,6 +212,19 @@ def inserts_of(name: str, tenant: str, items: str, source: str) -> str:
     columns, taken = _INSERTS[name]
     rows = f"SELECT {tenant}, event.seq, {', '.join(taken)} FROM {source}, (VALUES {items}) AS x"  # noqa: S608 - pieces of this module
     return f"INSERT INTO dateline_{name} (tenant, seq, {', '.join(columns)}) {rows}"
+
+
+def values_of(merger: Merger, dialect: Dialect, name: str, count: int) -> str:
+    """Return the text that adds rows to one table of the trail, where the event's number is known: a quarter of the work of the other."""
+    columns, _ = _INSERTS[name]
+    # In the order of the text: where parameters have no numbers, that is their order.
+    parts = [("", ":tenant, :seq"), (name, _ROWS[name][1:-1]), *([("", ":recorded_at")] if name == "delivery" else [])]
+    pieces = [(scope, bound(part, dialect)) for scope, part in parts]
+    rows = (
+        ", ".join(merger.add(f"{scope}{index}" if scope else "event", piece) for scope, piece in pieces)
+        for index in range(count)
+    )
+    return f"INSERT INTO dateline_{name} (tenant, seq, {', '.join(columns)}) VALUES ({'), ('.join(rows)})"  # noqa: S608 - as above
 
 
 def _numbered(*columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -232,7 +275,11 @@ def bound(part: str, dialect: Dialect) -> Compiled:
     return compiled(clause.bindparams(*typed), dialect.sql)
 
 
-_TYPES: dict[str, TypeEngine[Any]] = {"ordinal": Integer(), "id": tables.effect.c.id.type}
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "ordinal": Integer(),
+    "seq": tables.effect.c.seq.type,
+    "id": tables.effect.c.id.type,
+}
 """The types of parameters that are no texts."""
 
 

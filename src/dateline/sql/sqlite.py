@@ -69,17 +69,13 @@ class Sqlite(Dialect):
             return None
         if table not in self._rows:
             self._rows[table] = [(column.name, _stored_reader(column.type)) for column in self.image_columns(table)]
-        row = {
-            name: read(value) if read is not None else value
-            for (name, read), value in zip(self._rows[table], result.rows[0], strict=True)
-        }
+        row = {}
+        for (name, read), value in zip(self._rows[table], result.rows[0], strict=True):
+            row[name] = value if read is None else read(value)
         return canonical(row).decode()
 
     def now(self) -> ColumnElement[Any]:
         return func.strftime("%Y-%m-%dT%H:%M:%fZ", "now")
-
-    def number(self) -> ColumnElement[Any]:
-        return select(func.max(sql_column("seq"))).select_from(sql_table("dateline_event")).scalar_subquery()
 
     def allocate(self, table: SqlTable, column: Any) -> Compiled:
         if hasattr(column.server_default, "arg"):
@@ -179,15 +175,18 @@ def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
             return tuple(adapter.validate_python(readers[0](row[0]) if readers[0] else row[0]) for row in rows)
 
         return _checked(one, single)
-    record, names = one.record, sorted(one.record.model_fields)
+    names = sorted(one.record.model_fields)
+    validate = one.record.__pydantic_validator__.validate_python
+    converted = [(name, read) for name, read in zip(names, readers, strict=True) if read is not None]
 
     def many(rows: Sequence[Sequence[Any]]) -> Values:
-        return tuple(
-            record.model_validate(
-                {name: read(value) if read else value for name, read, value in zip(names, readers, row, strict=True)}
-            )
-            for row in rows
-        )
+        made = []
+        for row in rows:
+            fields = dict(zip(names, row, strict=True))
+            for name, read in converted:
+                fields[name] = read(fields[name])
+            made.append(validate(fields))
+        return tuple(made)
 
     return _checked(one, many)
 

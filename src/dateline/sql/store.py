@@ -178,7 +178,7 @@ class SqlStore:
             done = (yield from self._tried(Batch(tuple(operations)), undo, joined)) if operations else []
         try:
             images = self.performer.images(rows, operations, done)
-            told, statements = self.recorder.statements(draft, rows, images, assigned)
+            event, lists, told = self.recorder.recording(draft, rows, images, assigned)
         except (Broken, NotCanonical):
             # The database took what has no canonical form, such as an infinite float: its rows must not stay without a record.
             yield Batch((undo,), ends=not joined)
@@ -186,8 +186,14 @@ class SqlStore:
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
-        results = yield from self._tried(Batch((*statements, end), ends=not joined), undo, joined)
-        seq, recorded_at = results[0].rows[0]
+        if self.dialect.near:
+            [made] = yield from self._tried(Batch((event,)), undo, joined)
+            rest = self.recorder.rest(draft, lists, made.rows[0])
+            yield from self._tried(Batch((*rest, end), ends=not joined), undo, joined)
+        else:
+            rest = self.recorder.rest(draft, lists)
+            made, *_ = yield from self._tried(Batch((event, *rest, end), ends=not joined), undo, joined)
+        seq, recorded_at = made.rows[0]
         return Written(seq, _instant(recorded_at, self.dialect), told)
 
     def _at_once(
