@@ -45,8 +45,9 @@ def test_the_session_that_was_used_last_is_used_next(tmp_path: Path) -> None:
     made.dispose()
 
 
-def test_whoever_goes_to_the_pool_itself_gets_a_session_beside_those_that_are_idle(tmp_path: Path) -> None:
-    made, pool = opened(tmp_path, pool=1, overflow=1)
+@pytest.mark.parametrize("overflow", [0, 1])
+def test_whoever_goes_to_the_pool_itself_gets_what_is_idle(tmp_path: Path, overflow: int) -> None:
+    made, pool = opened(tmp_path, pool=1, overflow=overflow)
     used(made)
 
     with made.connect() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
@@ -15,13 +16,13 @@ else:
 
 
 class _Idle(_Queue):
-    """What both colours share. Beneath, an idle session counts as taken, so that whoever goes to the pool gets another."""
-
-    _idle: list[Any]
+    """What both colours share. Beneath, an idle session counts as taken; whoever goes to the pool finds it there all the same."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._idle = []
+        self._idle: list[Any] = []
+        self._asking = 0
+        self._noting = Lock()
 
     def take(self) -> Any:
         """Return the session that was used last; None where none is idle."""
@@ -31,11 +32,25 @@ class _Idle(_Queue):
             return None
 
     def keep(self, session: Any) -> bool:
-        """Keep a session for the next; False where it has to go back to the pool, because there are enough or somebody may wait there."""
-        if len(self._idle) >= self.size() or self.overflow() >= self._max_overflow:
-            return False
-        self._idle.append(session)
-        return True
+        """Keep a session for the next; False where it has to go back to the pool, because there are enough or somebody asks there."""
+        with self._noting:
+            if self._asking or len(self._idle) >= self.size():
+                return False
+            self._idle.append(session)
+            return True
+
+    def _do_get(self) -> Any:
+        # Noted before the look at what is idle, and in one go with it: else a session could be kept just after, and be waited for.
+        with self._noting:
+            self._asking += 1
+            idle, self._idle = self._idle, []
+        try:
+            for session in idle:
+                session.close()
+            return super()._do_get()
+        finally:
+            with self._noting:
+                self._asking -= 1
 
     def checkedout(self) -> int:
         """Return how many sessions somebody uses."""
