@@ -1,5 +1,8 @@
 """dateline: typed events through date-versioned, pure handlers into one atomic, replayable trail."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from dateline.core.effect import Effect
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
@@ -32,11 +35,35 @@ from dateline.errors import (
     UnknownKind,
     UnknownVersion,
 )
-from dateline.run.loading import load
-from dateline.run.runner import AsyncRunner, Runner
-from dateline.run.settings import Settings
-from dateline.sql.given import given
-from dateline.sql.types import Instant
+
+if TYPE_CHECKING:
+    from dateline.run.loading import load
+    from dateline.run.runner import AsyncRunner, Runner
+    from dateline.run.settings import Settings
+    from dateline.sql.given import given
+    from dateline.sql.types import Instant
+else:
+    # These bring SQLAlchemy, the drivers and asyncio along, which is two thirds of what loading everything takes; whoever only writes
+    # events and handlers waits for none of it. Not later than when they are named, though: the first request should not wait either.
+    # Type checkers read the imports above. They must not see `__getattr__`, or every misspelt name would pass for one of dateline's.
+    _LATER = {
+        "AsyncRunner": "dateline.run.runner",
+        "Instant": "dateline.sql.types",
+        "Runner": "dateline.run.runner",
+        "Settings": "dateline.run.settings",
+        "given": "dateline.sql.given",
+        "load": "dateline.run.loading",
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(_LATER[name]), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})
+
 
 __all__ = [
     "Actor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
+import dateline
 from dateline import (
     Assigned,
     AsyncRunner,
@@ -163,3 +164,12 @@ def running(runner: Runner, event: Pay) -> None:
 
 async def awaiting(runner: AsyncRunner, event: Pay) -> Committed:
     return runner.dispatch(event, actor="x")  # type: ignore[return-value]
+
+
+# What is loaded later is typed all the same, and nothing else is there.
+
+
+def later(event: Pay) -> None:
+    dateline.Runner("sqlite:///bank.db")  # type: ignore[call-arg]
+    dateline.Runer("sqlite:///bank.db", versions="bank")  # type: ignore[attr-defined]
+    given(7)  # type: ignore[arg-type]
