@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -25,8 +25,11 @@ from benchmarks.database import Database, connect
 from benchmarks.field import entrant
 from benchmarks.peers.dateline import ACTOR, TENANT, Dateline
 from benchmarks.work import Unit, Work
+from dateline import Page
+from dateline.core.later import whole
 from dateline.run.connection import Connection
-from dateline.sql.statement import Batch, Result
+from dateline.run.path import Asked
+from dateline.sql.statement import Batch, Statement
 
 __all__ = ["Look", "app", "fill", "look"]
 
@@ -68,20 +71,38 @@ FROM dateline_personal AS p, made WHERE p.seq = %(first)s""",
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """What the newest fifty entries of something take, as medians in milliseconds.
+
+    Args:
+        first: Of something that nobody has looked at yet: nearly every row is in a block of its own that the server has to fetch.
+        again: The same once more, when the server has them in its memory.
+        whole: That, with every part of each entry asked for.
+    """
+
+    first: float
+    again: float
+    whole: float
+
+    def __str__(self) -> str:
+        return f"{self.first:.2f} ms, again {self.again:.2f}, read to the end {self.whole:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What was measured at one length, as medians in milliseconds.
 
     Args:
         dispatch: One event.
-        timeline: The newest fifty events of a subject, whole.
-        history: All events that changed a row, fifty at most.
+        timeline: A subject's.
+        history: A row's.
         by_id: One event by its id.
     """
 
     events: int
     dispatch: float
-    timeline: float
-    history: float
+    timeline: Pages
+    history: Pages
     by_id: float
 
 
@@ -101,27 +122,40 @@ def fill(url: str, first: int, patient: str, since: int, until: int, done: Calla
 
 def look(ward: Dateline, units: Iterator[Unit], events: int, times: int) -> Look:
     """Measure at the length that the trail has now."""
-    runner = ward.runner
     with ward.client() as do:
         for unit in (next(units) for _ in range(60)):
             do(unit)
         dispatch = _median(lambda: do(next(units)), times)
-    numbers = iter(range(7, 10**9, 7919))
-    subject: Callable[[], str] = lambda: f"patient-{next(numbers) % PATIENTS:06}"  # noqa: E731 - three words, used twice
+    # None comes twice, so that each is new once.
+    names = (f"patient-{7919 * number % PATIENTS:06}" for number in range(7, 7 + 2 * times))
+    timeline = _pages(ward, [{"subject": f"patient:{next(names)}"} for _ in range(times)])
+    history = _pages(ward, [{"table": "patient", "row": next(names)} for _ in range(times)])
     # Copies only: what was dispatched in between has ids of its own.
     low = 2 if events == SHORT else 2 * SHORT
     ids = iter([_id(low + 7919 * number % (events - low)) for number in range(times)])
-    return Look(
-        events,
-        dispatch,
-        _median(
-            lambda: runner.trail(tenant=TENANT, subject=f"patient:{subject()}", limit=50, newest_first=True), times
-        ),
-        _median(
-            lambda: runner.trail(tenant=TENANT, table="patient", row=subject(), limit=50, newest_first=True), times
-        ),
-        _median(lambda: runner.outcome(next(ids), tenant=TENANT), times),
-    )
+    by_id = _median(lambda: ward.runner.outcome(next(ids), tenant=TENANT), times)
+    return Look(events, dispatch, timeline, history, by_id)
+
+
+def _pages(ward: Dateline, asked: Sequence[Asked]) -> Pages:
+    page, *_ = pages = [partial(ward.runner.trail, **(_NEWEST | one)) for one in asked]
+    for _ in range(10):
+        # Until the statements are prepared and the server has settled on its plans.
+        page()
+    first, again, read = [], [], []
+    for page in pages:
+        first.append(_taken(page))
+        again.append(_taken(page))
+        read.append(_taken(partial(_read, page)))
+    return Pages(median(first), median(again), median(read))
+
+
+_NEWEST: Asked = {"tenant": TENANT, "limit": 50, "newest_first": True}
+
+
+def _read(page: Callable[[], Page]) -> None:
+    for entry in page():
+        whole(entry)
 
 
 def _id(number: int) -> UUID:
@@ -129,32 +163,35 @@ def _id(number: int) -> UUID:
 
 
 def _median(call: Callable[[], object], times: int) -> float:
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - began)
-    return 1000 * median(taken)
+    return median(_taken(call) for _ in range(times))
+
+
+def _taken(call: Callable[[], object]) -> float:
+    """Return how many milliseconds a call takes."""
+    began = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - began)
 
 
 def plans(ward: Dateline) -> dict[str, str]:
-    """Return the server's plan of what finds a page's events, for each way to ask."""
-    asked: dict[str, dict[str, Any]] = {
-        "a subject's timeline": {"subject": "patient:patient-000007", "limit": 50, "newest_first": True},
-        "a row's history": {"table": "patient", "row": "patient-000007", "limit": 50, "newest_first": True},
+    """Return the server's plans for a page, of what finds its events and of what reads each of their parts, for each way to ask."""
+    asked: dict[str, Asked] = {
+        "a subject's timeline": {"subject": "patient:patient-000007"},
+        "a row's history": {"table": "patient", "row": "patient-000007"},
     }
     found = {}
     for name, filters in asked.items():
-        flow = ward.runner.paging({"tenant": TENANT, **filters})  # type: ignore[typeddict-item]  # spelt out above
+        flow = ward.runner.paging(_NEWEST | filters)
         batch: Batch = next(flow)
-        event = batch.statements[1]
-        explained = type(event)(
-            f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF, TIMING OFF, BUFFERS OFF) {event.sql}", event.params
+        begin, *looks, end = batch.statements
+        explained = (
+            Statement(f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF, TIMING OFF, BUFFERS) {look.sql}", look.params)
+            for look in looks
         )
         connection = Connection(ward.runner.engine)
-        results: list[Result] = connection.execute(Batch((explained,)))
+        results = connection.execute(Batch((begin, *explained, end), opens=True, ends=True))
         connection.close()
-        found[name] = "\n".join(str(row[0]) for row in results[0].rows)
+        found[name] = "\n".join(str(row[0]) for result in results for row in result.rows)
     return found
 
 
@@ -210,15 +247,15 @@ def longtrail(
     console = Console(highlight=False)
     for one in looks:
         console.print(
-            f"{one.events:>12,} events  dispatch {one.dispatch:.2f} ms  timeline {one.timeline:.2f} ms  "
-            f"row's history {one.history:.2f} ms  by id {one.by_id:.2f} ms"
+            f"{one.events:>12,} events  dispatch {one.dispatch:.2f} ms  timeline {one.timeline}  "
+            f"row's history {one.history}  by id {one.by_id:.2f} ms"
         )
     console.print(
         f"dispatch at {long.events:,} / at {short.events:,}: {long.dispatch / short.dispatch:.2f} (wanted ≤ 1.15)"
     )
     console.print(f"{size / 2**30:.1f} GiB, {size / long.events:,.0f} bytes an event")
     for name, plan in shown.items():
-        console.print(f"\n{name}\n{plan}", markup=False)
+        console.print(f"\n{name}\n{plan}", markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

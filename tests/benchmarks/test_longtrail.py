@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from benchmarks.database import connect
 from benchmarks.longtrail import fill, plans, ward_of
 from benchmarks.peers.dateline import TENANT
 from benchmarks.work import Work
@@ -31,3 +34,29 @@ def test_copies_of_an_event_verify_and_are_found_and_the_trail_goes_on() -> None
     assert found == copies[0]
     assert newest.seq == 251
     assert sorted(asked) == ["a row's history", "a subject's timeline"]
+
+
+def test_a_page_of_a_long_timeline_is_found_by_looking_at_no_more_than_the_page() -> None:
+    with ward_of(Work(patients=80)) as (ward, url):
+        first = next(Work(patients=80).units(0, 1))
+        with ward.client() as do:
+            do(first)
+        # Copies name eight thousand patients, so most of these have two events each; the one looked for has a long timeline.
+        fill(url, 1, first.patient, 2, 16_000, lambda _: None)
+        with connect(url, autocommit=True) as connection:
+            connection.execute(
+                "UPDATE dateline_subject SET subject = 'patient:patient-000007' WHERE seq % 16 = 0 AND subject LIKE 'patient:%'"
+            )
+            connection.execute(
+                "UPDATE dateline_operation SET row_key = 'patient-000007' WHERE seq % 16 = 0 AND table_name = 'patient'"
+            )
+            connection.execute("VACUUM ANALYZE")
+        found = plans(ward)
+
+    for name, index in (
+        ("a subject's timeline", "dateline_subject_pkey"),
+        ("a row's history", "dateline_operation_row"),
+    ):
+        looked, _, parts = found[name].partition("\nIndex Scan Backward using dateline_event_pkey")
+        assert re.findall(r"using (\w+) on \w+ \(actual rows=(\d+)", looked) == [(index, "51")]
+        assert index not in parts

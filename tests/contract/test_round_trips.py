@@ -13,7 +13,7 @@ from dateline import Event, Insert, Personal, Record, Runner, Snapshot, Update, 
 from dateline.core.model import PERSONAL
 from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive
-from dateline.run.path import Given
+from dateline.run.path import Asked, Given
 from dateline.sql.statement import Batch, Result
 from dateline.sql.turns import places
 from dateline.testing.postgres import Postgres
@@ -99,6 +99,18 @@ def test_what_one_statement_cannot_do_takes_three(shop: Shop) -> None:
 
     with Runner(shop.url, versions=VERSIONS) as runner:
         assert [trip[0] for trip in trips(runner, Sell(product="tea"))] == ["read", "begin", "before", "event"]
+
+
+def test_a_page_of_the_trail_takes_one_whatever_is_asked(url: str) -> None:
+    with Runner(url, versions=VERSIONS) as runner:
+        runner.dispatch(Enrol(id="ann", name="Ann"), actor="ann")
+        for asked in ({}, {"subject": "customer:ann"}, {"table": "customer", "row": "ann"}, {"subject": "nobody"}):
+            counting = Counting(runner)
+
+            page = drive(runner.paging(cast(Asked, asked)), counting, Budget(timedelta(seconds=5)), lambda apart: None)
+
+            counting.connection.close()
+            assert (len(page), len(counting.trips)) == (asked != {"subject": "nobody"}, 1)
 
 
 def sealing(name: str, kind: Kind) -> Versions:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from dateline import Actor, Event, Malformed, Versions
-from dateline.errors import Refused
+from dateline.errors import Refused, Rejected, TrailFault
 from tests.contract.conftest import NOON, Shop
 from tests.contract.shop import Customer, Idea, Product, Sell, Stocktake
 
@@ -132,6 +132,113 @@ def test_a_cursor_beyond_the_end_gives_an_empty_page(shop: Shop) -> None:
 
     assert len(shop.trail(after=10**12)) == 0
     assert len(shop.trail(after=0, newest_first=True)) == 0
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("asked", [{"subject": "product:tea"}, {"table": "product", "row": "tea"}], ids=str)
+def test_a_timeline_and_a_history_are_read_page_by_page_in_both_directions(
+    shop: Shop, asked: dict[str, Any], newest_first: bool
+) -> None:
+    shop.put(Product("tea", 99), Product("salt", 99))
+    numbers = [shop.dispatch(Sell(product="tea")).seq for _ in range(5)]
+    shop.dispatch(Sell(product="salt"))
+    shop.dispatch(Sell(product="tea"), tenant="north")
+    expected = numbers[::-1] if newest_first else numbers
+    # An event that wrote a row twice is still one event; and one whose own row is gone hides none behind it.
+    columns = "tenant, seq, step, verb, table_name, row_key, declared, handler, date"
+    shop.execute(
+        f"INSERT INTO dateline_operation ({columns}, ordinal) SELECT {columns}, 9 FROM dateline_operation "
+        f"WHERE table_name = 'product' AND seq = {numbers[1]}"
+    )
+    shop.execute(f"DELETE FROM dateline_event WHERE seq = {numbers[3]}")
+
+    seen: list[list[int]] = []
+    after: int | None = None
+    while not seen or after is not None:
+        page = shop.trail(**asked, limit=2, after=after, newest_first=newest_first)
+        seen.append([entry.seq for entry in page])
+        after = page.next
+
+    assert seen == [[seq for seq in expected[at : at + 2] if seq != numbers[3]] for at in (0, 2, 4)]
+
+
+def test_narrower_filters_stand_beside_a_subject_and_a_row(shop: Shop) -> None:
+    made = scene(shop)
+
+    for asked, expected in BESIDE:
+        page = shop.trail(**asked)
+
+        assert [entry.id for entry in page] == [made[name] for name in expected], asked
+
+
+BESIDE: list[tuple[dict[str, Any], list[str]]] = [
+    ({"subject": "product:tea", "outcome": "committed"}, ["tea", "old"]),
+    ({"subject": "product:tea", "kind": "sell", "newest_first": True}, ["much", "old", "tea"]),
+    ({"subject": "product:tea", "table": "product", "row": "tea"}, ["tea", "old"]),
+    ({"subject": "product:tea", "table": "purchase"}, ["tea", "old"]),
+    ({"subject": "product:salt", "table": "product", "row": "tea"}, []),
+    ({"table": "product", "row": "tea", "actor": "clerk"}, ["old", "count"]),
+    ({"table": "product", "row": "tea", "until": NOON}, ["old"]),
+    ({"table": "product", "kind": "stocktake"}, ["count"]),
+    ({"table": "product", "row": "tea", "actor": "clerk", "tenant": "north"}, []),
+]
+
+
+def test_entries_are_read_to_the_end_after_their_runner_was_closed(shop: Shop) -> None:
+    scene(shop)
+    expected = [repr(entry) for entry in shop.trail()]
+    other = shop.under(shop.versions)
+    page = other.trail()
+    again = other.trail()
+
+    other.closing.close()
+
+    assert [repr(entry) for entry in page] == expected
+    assert page == again == shop.trail()
+
+
+SPOILT: list[tuple[str, str, str]] = [
+    ("event", "body = 'x'", "input"),
+    ("event", """body = '{"meta": {}}'""", "meta"),
+    ("event", """body = replace(body, '"decision":', '"precision":')""", "decision"),
+    ("event", "subjects = '7'", "subjects"),
+    ("operation", "declared = '[]'", "operations"),
+    ("operation", "before = ''", "operations"),
+    ("operation", "after = '7'", "operations"),
+    ("operation", "merged = '[1]'", "operations"),
+    ("effect", "payload = '[]'", "effects"),
+    ("personal", "value = '{'", "personal"),
+]
+
+
+@pytest.mark.parametrize(("table", "change", "part"), SPOILT, ids=[f"{table}, {change}" for table, change, _ in SPOILT])
+def test_a_part_that_cannot_be_read_is_refused_by_the_events_number_when_it_is_asked_for_and_verify_names_it(
+    shop: Shop, table: str, change: str, part: str
+) -> None:
+    shop.put(Product("tea", 9), Customer("ann", "Ann Lee"))
+    whole = shop.dispatch(Sell(product="tea"))
+    spoilt = shop.dispatch(Sell(product="tea")).seq
+    shop.execute(f"UPDATE dateline_{table} SET {change} WHERE seq = {spoilt}")
+
+    good, bad = shop.trail()
+
+    assert [good.id, bad.seq, bad.kind, bad.outcome] == [whole.event_id, spoilt, "sell", "committed"]
+    assert {effect.id for effect in good.effects} == {effect.id for effect in whole.effects}
+    for look in (lambda: getattr(bad, part), lambda: repr(bad)):
+        with pytest.raises(TrailFault, match=f"event {spoilt} cannot be read: its record was changed"):
+            look()
+    assert {seq for seq, _ in shop.verify().faults} == {spoilt}
+
+
+def test_a_refusal_that_cannot_be_read_is_a_fault_of_the_trail(shop: Shop) -> None:
+    shop.put(Product("tea", 1))
+    shop.refused(Rejected, Sell(product="tea", quantity=9), key="k1")
+    shop.execute("""UPDATE dateline_event SET body = replace(body, '"rejections":', '"objections":')""")
+
+    with pytest.raises(TrailFault, match="event 1 cannot be read"):
+        _ = shop.entry().refusal
+    with pytest.raises(TrailFault, match="event 1 cannot be read"):
+        shop.dispatch(Sell(product="tea", quantity=9), key="k1")
 
 
 UNASKABLE: list[tuple[dict[str, Any], str]] = [

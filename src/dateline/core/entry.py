@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dateline.core.event import Event
+from dateline.core.later import Later
 from dateline.core.meta import Actor, Meta, Reason
 from dateline.core.outcome import Performed, Wrote, refusal_of
 from dateline.errors import Refused, Rejected, Rejection
@@ -34,8 +35,11 @@ class Written(Wrote):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Later):
     """One event of the trail.
+
+    What its columns do not tell is read when it is asked for: a timeline is shown without opening every snapshot. Where somebody has
+    changed the record so that a part cannot be read, asking for that part raises `TrailFault`.
 
     Args:
         seq: The place in the order of writing.

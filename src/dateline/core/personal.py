@@ -150,16 +150,26 @@ def unsealed(part: Any, path: str, values: Mapping[str, Any]) -> Any:
         path: Where in the record the part stands.
         values: The personal values by path. They alone say where one was: what merely looks like a digest is left as it is.
     """
+    if not values:
+        return part
     if path in values:
         return values[path]
     # Only where one stands below: most parts of a record hold none, and are not walked.
     inside = {at: value for at, value in values.items() if at.startswith(f"{path}/")}
     if not inside:
         return part
+    start = len(path) + 1
+    steps = {at[start:].partition("/")[0] for at in inside}
     if isinstance(part, dict):
-        return {key: unsealed(item, below(path, key), inside) for key, item in part.items()}
+        return {
+            key: unsealed(item, at, inside) if (at := below(path, key))[start:] in steps else item
+            for key, item in part.items()
+        }
     if isinstance(part, list):
-        return [unsealed(item, below(path, index), inside) for index, item in enumerate(part)]
+        return [
+            unsealed(item, f"{path}/{index}", inside) if str(index) in steps else item
+            for index, item in enumerate(part)
+        ]
     return part
 
 

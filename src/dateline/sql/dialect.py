@@ -155,8 +155,12 @@ class Dialect(ABC):
         ...
 
     @abstractmethod
-    def among(self, column: Any, page: Select[Any]) -> ColumnElement[bool]:
-        """Return the condition that a column is among a page's numbers, planned so that the page is looked up once."""
+    def paged(self, numbers: Select[Any]) -> tuple[Select[Any], Callable[[Any], ColumnElement[bool]]]:
+        """Return what looks the numbers of a page's events up, and for the statements after it the condition that a column is among them.
+
+        Args:
+            numbers: The query for the numbers; one column, `seq`.
+        """
 
     @abstractmethod
     def assigned(self, column: Any, value: Any, index: int) -> Any:

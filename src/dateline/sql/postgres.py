@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, cast, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, cast, func, literal_column, select
 from sqlalchemy import Table as SqlTable
 from sqlalchemy import types as sqltypes
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
@@ -32,6 +32,9 @@ SESSION = (
 )
 """What every session is pinned to: the server's text of a row depends on these, and the guard compares texts."""
 
+
+_PAGE: ColumnElement[str] = literal_column("'dateline.page'")
+"""The setting that holds the numbers of a page's events."""
 
 _KEPT = (sqltypes.Integer, sqltypes.String, sqltypes.Uuid, sqltypes.Date, sqltypes.Boolean, sqltypes.LargeBinary)
 """Types whose values are found again as they were sent; of the others, some are rounded."""
@@ -80,10 +83,14 @@ class Postgres(Dialect):
         sequence = func.pg_get_serial_sequence(self.sql.identifier_preparer.format_table(table), column.name)
         return compiled(select(func.nextval(sequence)), self.sql)
 
-    def among(self, column: Any, page: Select[Any]) -> ColumnElement[bool]:
-        # As an array, made once: without statistics the planner believes in a handful of rows and runs the page anew for each.
-        made: ColumnElement[bool] = column == func.any(func.array(page.scalar_subquery()))
-        return made
+    def paged(self, numbers: Select[Any]) -> tuple[Select[Any], Callable[[Any], ColumnElement[bool]]]:
+        # Kept in a setting of the transaction's own: a later statement of the same trip can read it, and a transaction that only reads
+        # may write it.
+        text = cast(func.array(numbers.scalar_subquery()), Text)
+        look = select(_numbers(func.set_config(_PAGE, text, literal_column("true"))))
+        # As an array, made once: without statistics the planner believes in a handful of rows and reads the setting anew for each.
+        kept = select(_numbers(func.current_setting(_PAGE))).scalar_subquery()
+        return look, lambda column: column == func.any(func.array(kept))
 
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value
@@ -100,6 +107,10 @@ class Postgres(Dialect):
 
     def leave(self) -> tuple[Statement, ...]:
         return (Statement("SELECT pg_advisory_unlock_all()", (), "leave"),)
+
+
+def _numbers(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.unnest(cast(text, ARRAY(BigInteger)))
 
 
 class PostgresReading(Reading):

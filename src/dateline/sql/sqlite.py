@@ -89,9 +89,10 @@ class Sqlite(Dialect):
             )
         return compiled(highest, self.sql)
 
-    def among(self, column: Any, page: Select[Any]) -> ColumnElement[bool]:
-        made: ColumnElement[bool] = column.in_(select(page.subquery("page").c.seq))
-        return made
+    def paged(self, numbers: Select[Any]) -> tuple[Select[Any], Callable[[Any], ColumnElement[bool]]]:
+        # Each statement looks by itself: there is nowhere to keep what was found, and no trip to save.
+        page = numbers.subquery("page")
+        return numbers, lambda column: column.in_(select(page.c.seq))
 
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value + index if column.server_default is None else value

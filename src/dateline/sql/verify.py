@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy import BigInteger, Select, bindparam, select
 
 from dateline.core.canon import digest, plain
+from dateline.core.later import whole
 from dateline.core.personal import Sealed, mark_at, sealed_digest
 from dateline.core.request import Flow
 from dateline.core.version import Versions
+from dateline.errors import TrailFault
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
+from dateline.sql.entry import EFFECT, EVENT, OPERATION, PERSONAL, UNREADABLE, Entries, Rows
 from dateline.sql.statement import Batch, Result
-from dateline.sql.trail import PARTS, UNREADABLE, Parts, entries_of, read
+from dateline.sql.trail import parts_of
 
 __all__ = ["Verification", "verify"]
 
@@ -52,7 +54,8 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
     Args:
         tenant: Whose events; all tenants' without it.
     """
-    statements = [compiled(statement, dialect.sql) for statement in _statements(dialect, tenant)]
+    statements = [compiled(statement, dialect.sql) for statement in parts_of(dialect, _page(tenant))]
+    entries = Entries(dialect)
     after, events, values, erased = 0, 0, 0, 0
     faults: list[tuple[int, str]] = []
     while True:
@@ -62,58 +65,48 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
         )
         results: list[Result] = (yield batch)[1:-1]
         page = [row[0] for row in results[0].rows]
-        unreadable: dict[int, Exception] = {}
-        parts = read(dialect, results, unreadable.setdefault)
-        found = list(_page(parts, unreadable))
-        # Whatever readers of the trail would stumble over is named too.
-        entries_of(dialect, parts, _NO_VERSIONS, unreadable.setdefault)
-        found += [(seq, "what is stored of it cannot be read") for seq in unreadable.keys() - {seq for seq, _ in found}]
-        faults += sorted(found, key=lambda fault: fault[0])
+        for rows in entries.rows(results[1:]):
+            faults += [(rows.seq, fault) for fault in _faults(entries, rows)]
+            kept = entries.read(rows, PERSONAL)
+            values += sum(row["value"] is not None for row in kept)
+            erased += sum(row["value"] is None for row in kept)
         events += len(page)
-        values += sum(row["value"] is not None for row in parts[_PERSONAL])
-        erased += sum(row["value"] is None for row in parts[_PERSONAL])
         if len(page) < PAGE:
             return Verification(events, values, erased, tuple(faults))
-        after = page[-1]
+        after = max(page)
 
 
 _NO_VERSIONS = Versions.of({"1970-01-01": ()})
 """One date on which nothing was decided: no kind is known, so no event is made."""
 
-_PERSONAL = next(index for index, columns in enumerate(PARTS) if columns[0].table is tables.personal)
 
-
-def _statements(dialect: Dialect, tenant: str | None) -> list[Any]:
+def _page(tenant: str | None) -> Select[Any]:
     e = tables.event.c
     page = select(e.seq).where(e.seq > bindparam("after", type_=BigInteger()))
     if tenant is not None:
         page = page.where(e.tenant == bindparam("tenant"))
-    page = page.order_by(e.seq).limit(bindparam("page", type_=BigInteger()))
-    made = []
-    for columns in PARTS:
-        seq = columns[0].table.c.seq
-        made.append(select(*columns).where(dialect.among(seq, page)).order_by(seq))
-    return made
+    return page.order_by(e.seq).limit(bindparam("page", type_=BigInteger()))
 
 
-def _page(parts: Parts, unreadable: dict[int, Exception]) -> Iterator[tuple[int, str]]:
-    """Yield the faults of a page's events."""
-    events, operations, effects, personal, *_ = parts
-    kept: dict[int, list[Sealed]] = defaultdict(list)
-    for row in personal:
-        kept[row["seq"]].append(Sealed(row["path"], row["subject"], row["salt"] or "", row["value"]))
-    stored: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for row in operations:
-        root = f"/operations/{row['ordinal']}"
-        stored[row["seq"]] += [(f"{root}/{name}", row[name]) for name in ("before", "after") if row[name] is not None]
-    for row in effects:
-        stored[row["seq"]].append((f"/effects/{row['ordinal']}", row["payload"]))
-    for row in events:
-        seq = row["seq"]
-        try:
-            yield from ((seq, fault) for fault in _event(row, stored[seq], kept[seq]))
-        except UNREADABLE as error:
-            unreadable.setdefault(seq, error)
+def _faults(entries: Entries, rows: Rows) -> list[str]:
+    """Return the faults of one event."""
+    try:
+        [row] = entries.read(rows, EVENT)
+        kept = [
+            Sealed(one["path"], one["subject"], one["salt"] or "", one["value"]) for one in entries.read(rows, PERSONAL)
+        ]
+        stored = []
+        for one in entries.read(rows, OPERATION):
+            root = f"/operations/{one['ordinal']}"
+            stored += [(f"{root}/{name}", one[name]) for name in ("before", "after") if one[name] is not None]
+        stored += [(f"/effects/{one['ordinal']}", one["payload"]) for one in entries.read(rows, EFFECT)]
+        if found := _event(row, stored, kept):
+            return found
+        # Whatever readers of the trail would stumble over is named too.
+        whole(entries.entry(rows, _NO_VERSIONS))
+    except (*UNREADABLE, TrailFault):
+        return ["what is stored of it cannot be read"]
+    return []
 
 
 def _event(row: Mapping[str, Any], parts: list[tuple[str, str]], kept: list[Sealed]) -> list[str]:
