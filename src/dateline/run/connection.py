@@ -130,9 +130,14 @@ class Connection:
             if isinstance(driver, psycopg.Connection):
                 return driver.wait(wire_of(driver).exchange(batch))
             results, cursor = [], driver.cursor()
-            for statement in batch.statements:
-                cursor.execute(statement.sql, statement.params)
-                results.append(Result(cursor.fetchall(), cursor.rowcount))
+            try:
+                for statement in batch.statements:
+                    cursor.execute(statement.sql, statement.params)
+                    results.append(Result(cursor.fetchall(), cursor.rowcount))
+            finally:
+                # Left open, an error's traceback would keep it until Python collects garbage: that stops every thread until SQLite lets
+                # go of this session, and this session may be waiting for one of those threads.
+                cursor.close()
             return results
         except DatelineError as error:
             self._settled(error)
