@@ -1,4 +1,4 @@
-"""Values of the path itself: many are made for each event, and none is ever changed."""
+"""What the path itself is made of: values, of which many are made for each event and none is ever changed, and caches with a bound."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, dataclass_transform
 
-__all__ = ["internal"]
+__all__ = ["bounded", "internal"]
 
 T = TypeVar("T")
 
@@ -21,3 +21,12 @@ def internal(**options: Any) -> Callable[[type[T]], type[T]]:
         options: As `dataclass` takes them.
     """
     return dataclass(slots=True, **options)
+
+
+def bounded(cache: dict[Any, Any], most: int = 2000) -> None:
+    """Let the oldest go where a cache holds more than it may; other threads may do the same."""
+    while len(cache) > most:
+        try:
+            cache.pop(next(iter(cache)), None)
+        except (RuntimeError, StopIteration):
+            continue

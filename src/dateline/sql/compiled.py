@@ -23,7 +23,7 @@ from dateline.errors import NotStorable
 from dateline.sql.given import Given, getter
 from dateline.sql.statement import Statement
 
-__all__ = ["Compiled", "Merger", "Source", "Whole", "bounded", "compiled", "light"]
+__all__ = ["Compiled", "Merger", "Source", "Whole", "compiled", "light"]
 
 
 class _JsonList(TypeDecorator[Any]):
@@ -233,9 +233,3 @@ def _listed(clause: ClauseElement, dialect: Dialect) -> ClauseElement:
 def light(table: SqlTable) -> Any:
     """Return a table without defaults: SQLAlchemy would fill in Python's own, which no decision made."""
     return sql_table(table.name, *(sql_column(c.name, c.type) for c in table.columns), schema=table.schema)
-
-
-def bounded(cache: dict[Any, Any], most: int = 2000) -> None:
-    """Let the oldest go where a cache holds more than it may."""
-    while len(cache) > most:
-        del cache[next(iter(cache))]

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, update
 
-from dateline.core.internal import internal
+from dateline.core.internal import bounded, internal
 from dateline.core.operation import Insert, Placeholder
 from dateline.core.plan import Change, Plan, placeholders
 from dateline.core.request import Broken
 from dateline.core.table import row_key, table_of
-from dateline.sql.compiled import Compiled, bounded, compiled, light
+from dateline.sql.compiled import Compiled, compiled, light
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Result, Statement
 
@@ -143,11 +143,11 @@ class Performer:
             if statement.name in ("before", "after"):
                 held = before if statement.name == "before" else after
                 held[statement.step] = self.dialect.image_text(table, result)
-            elif result.count != 1:
+            elif result.touched != 1:
                 raise Broken(
                     "row-count",
                     statement.step,
-                    f"{statement.step}: the {statement.name} met {result.count} rows of {table.name}, "
+                    f"{statement.step}: the {statement.name} met {result.touched} rows of {table.name}, "
                     "not one: there is no such row, or a trigger swallowed it",
                 )
             elif result.rows:

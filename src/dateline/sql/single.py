@@ -13,10 +13,11 @@ from typing import Any
 
 from dateline.core.cascade import Cascade
 from dateline.core.draft import Draft
+from dateline.core.internal import bounded
 from dateline.core.personal import below
 from dateline.core.plan import Change
 from dateline.core.request import Flow
-from dateline.sql.compiled import Whole, bounded
+from dateline.sql.compiled import Whole
 from dateline.sql.dialect import Dialect
 from dateline.sql.image import written
 from dateline.sql.postgres import PostgresReading

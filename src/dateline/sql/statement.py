@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from dateline.core.internal import internal
+from typing import Any, NamedTuple
 
 __all__ = ["Batch", "Result", "Statement"]
 
 
-@internal()
-class Statement:
+class Statement(NamedTuple):
     """One statement in the driver's own text, with its parameters in order.
 
     Args:
@@ -25,16 +22,14 @@ class Statement:
     step: str | None = None
 
 
-@internal()
-class Result:
+class Result(NamedTuple):
     """What one statement gave: its rows, and how many rows it touched."""
 
     rows: Sequence[Sequence[Any]] = ()
-    count: int = -1
+    touched: int = -1
 
 
-@internal()
-class Batch:
+class Batch(NamedTuple):
     """Statements for one round trip, in order; each fails the rest. The answer is one `Result` for each.
 
     Args:

@@ -12,12 +12,13 @@ from dateline.core.cascade import Cascade
 from dateline.core.draft import Draft
 from dateline.core.entry import Entry
 from dateline.core.event import Event
+from dateline.core.internal import bounded
 from dateline.core.plan import Change
 from dateline.core.request import Broken, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict, NotCanonical, NotStorable
 from dateline.sql import tables
-from dateline.sql.compiled import bounded, compiled
+from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
 from dateline.sql.perform import Assigned, Performer
 from dateline.sql.postgres import Postgres, PostgresReading

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dateline.core.canon import canonical, digest
-from dateline.sql.compiled import bounded
+from dateline.core.internal import bounded
 
 __all__ = ["EVERYBODY", "Turns", "places"]
 
