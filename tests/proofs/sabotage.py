@@ -148,7 +148,7 @@ class Sabotage(Connection):
             more = self._fault(self)
             if more is not None:
                 super().execute(Batch(more))
-            batch = batch._replace(statements=rest)
+            batch = replace(batch, statements=rest)
         if batch.statements:
             results += super().execute(batch)
             self.passed += batch.statements
@@ -175,7 +175,7 @@ class Draining(Connection):
         """Execute a batch that fails in its middle."""
         names = [one.name for one in batch.statements]
         at = names.index(self._name)
-        return super().execute(batch._replace(statements=(*batch.statements[:at], self._failing)))
+        return super().execute(replace(batch, statements=(*batch.statements[:at], self._failing)))
 
 
 class Unguarded(SqlStore):

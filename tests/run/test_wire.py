@@ -123,8 +123,8 @@ def test_results_are_told_with_rows_and_counts_in_order(line: Line) -> None:
         Result([], 0),
         Result((), -1),
     ]
-    assert [[(list(one.rows), one.touched) for one in results] for results in found] == [
-        [(list(one.rows), one.touched) for one in wanted]
+    assert [[(list(one.rows), one.count) for one in results] for results in found] == [
+        [(list(one.rows), one.count) for one in wanted]
     ] * TIMES
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -29,9 +29,6 @@ from dateline.errors import (
 )
 
 __all__ = ["Cascade", "Slot"]
-
-
-_new: Callable[[type[Planned], tuple[Any, ...]], Planned] = tuple.__new__
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +71,6 @@ class Cascade:
         handlers = tuple(s for s in self.slots if s.role == "handler" and s.holder)
         snapshots = dict.fromkeys(snapshot for s in (*checks, *handlers) if s.holder for snapshot in s.holder.snapshots)
         object.__setattr__(self, "checks", checks)
-        object.__setattr__(
-            self, "shapes", tuple(dict.fromkeys(s.holder.event for s in (*checks, *handlers) if s.holder))
-        )
         object.__setattr__(self, "handlers", handlers)
         object.__setattr__(self, "snapshots", tuple(snapshots))
         object.__setattr__(self, "seen", tuple((snapshot, fields_of(snapshot)) for snapshot in snapshots))
@@ -90,8 +84,6 @@ class Cascade:
 
     checks: tuple[Slot, ...] = field(init=False)
     handlers: tuple[Slot, ...] = field(init=False)
-    shapes: tuple[type[Event], ...] = field(init=False)
-    """The classes of the kind that its functions take."""
     snapshots: tuple[type[Snapshot], ...] = field(init=False)
     seen: tuple[tuple[type[Snapshot], tuple[Field, ...]], ...] = field(init=False)
     fields: tuple[Field, ...] = field(init=False)
@@ -177,29 +169,24 @@ class Cascade:
         """Return what the slots' holders decide, one after the other."""
         planned: list[Planned] = []
         keys: set[str] = set()
-        given: dict[type, Any] = dict.fromkeys(self.shapes, event)
-        given.update(snapshots)
         for slot in slots:
             function = slot.holder
             assert function is not None
-            if function.takes_plan:
-                given[Plan] = Plan(tuple(planned))
-            name, dotted, day, informed, yields = (
-                slot.name,
-                function.dotted,
-                function.day,
-                function.takes_plan,
-                function.yields,
-            )
-            for step in self._steps(function, [given[taken] for taken in function.parameters]):
-                if type(step) not in yields and not function.declares(step):
-                    found = step.step_type() if isinstance(step, Step) else type(step).__name__
+            arguments: list[Any] = []
+            for taken in function.parameters:
+                if taken in snapshots:
+                    arguments.append(snapshots[taken])
+                else:
+                    arguments.append(Plan(tuple(planned)) if taken is Plan else event)
+            for step in self._steps(function, arguments):
+                kind = type(step)
+                if kind not in function.yields and not function.declares(step):
+                    found = step.step_type() if isinstance(step, Step) else kind.__name__
                     raise UndeclaredStep(
-                        f"{function.where} ({day}) yields {found}, which its signature does not announce; add it to Yields[…]"
+                        f"{function.where} ({function.day}) yields {found}, which its signature does not announce; add it to Yields[…]"
                     )
-                key = step.step_key(name)
-                # As Planned(…) would, without a call of Python's in between.
-                new = _new(Planned, (key, step, name, dotted, day, informed))
+                key = step.step_key(slot.name)
+                new = Planned(key, step, slot.name, function.dotted, function.day, function.takes_plan)
                 if key in keys:
                     repeated(new)
                 keys.add(key)

@@ -15,7 +15,7 @@ from uuid import UUID
 from dateline.core.canon import instant
 from dateline.errors import Malformed
 
-__all__ = ["Actor", "Meta", "NewId", "Origin", "Reason", "derived", "derived_text"]
+__all__ = ["Actor", "Meta", "NewId", "Origin", "Reason", "derived"]
 
 
 def _texts(made: Any, *needed: str) -> None:
@@ -136,22 +136,12 @@ def derived(issuer: UUID, name: str) -> UUID:
 
     Source: RFC 9562, section 5.5.
     """
-    return UUID(int=int(_hashed(issuer, name)[:32], 16) & _NEITHER_VERSION_NOR_VARIANT | _FIVE)
-
-
-def derived_text(issuer: UUID, name: str) -> str:
-    """Return the same as text, where nobody needs the object."""
-    found = _hashed(issuer, name)
-    return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{_VARIANTS[found[16]]}{found[17:20]}-{found[20:32]}"
-
-
-def _hashed(issuer: UUID, name: str) -> str:
-    return hashlib.sha1(issuer.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    number = int.from_bytes(hashlib.sha1(issuer.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    return UUID(int=number & _NEITHER_VERSION_NOR_VARIANT | _FIVE)
 
 
 _NEITHER_VERSION_NOR_VARIANT = ~(0xF000 << 64 | 0xC000 << 48)
 _FIVE = 5 << 76 | 0x8000 << 48
-_VARIANTS = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 
 class NewId(UUID):

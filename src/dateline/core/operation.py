@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from operator import itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from dateline.core.internal import bounded
 from dateline.core.meta import NewId
 from dateline.core.snapshot import Record
 from dateline.core.step import Step
-from dateline.core.table import PLAIN, SURE, Fit, Table, row_key, table_of
+from dateline.core.table import PLAIN, SURE, Table, row_key, table_of
 from dateline.errors import Unassigned, WrongColumn, WrongValue
 
 if TYPE_CHECKING:
@@ -237,41 +235,29 @@ def _checked(table: Table, values: Mapping[str, Any], where: str) -> None:
     Raises:
         WrongColumn, WrongValue: As `Table.known` and `Column.check` say.
     """
-    shape = (*values, *map(type, values.values()))
-    fit = table.fits.get(shape)
-    if fit is None:
-        table.known(values, where)
-        fit = table.fits[shape] = _fit(table, values)
-        bounded(table.fits, SHAPES)
-    texts, limited, others = fit
-    if texts is not None:
-        # All of them in one look, since nearly all are well.
-        joined = "".join(texts(values))
-        if not joined.isascii() or "\0" in joined or any(len(values[name]) > most for name, most in limited):
-            others = tuple(values)
-    for name in others:
-        table.columns[name].check(table.name, values[name])
-
-
-SHAPES = 200
-"""Shapes of steps that are remembered of one table; there are few, one for each place in a handler that makes one."""
-
-
-def _fit(table: Table, values: Mapping[str, Any]) -> Fit:
-    """Return what is left to be checked of values, where names and types are these."""
-    texts, others = [], []
+    columns = table.columns
     for name, value in values.items():
-        column, kind = table.columns[name], type(value)
-        if kind is Placeholder or (
-            value is not None and (column.takes is None or (kind is column.takes and kind in SURE))
+        column = columns.get(name)
+        if column is None:
+            table.known(values, where)
+            continue
+        kind = type(value)
+        # What most values are, without a call for each of them.
+        if column.takes is None:
+            if value is not None:
+                continue
+        elif kind is column.takes and (
+            kind in SURE
+            or (
+                kind is str
+                and (column.length is None or len(value) <= column.length)
+                and value.isascii()
+                and "\0" not in value
+            )
         ):
             continue
-        if kind is str and column.takes is str:
-            texts.append(name)
-        else:
-            others.append(name)
-    limited = tuple((name, most) for name in texts if (most := table.columns[name].length) is not None)
-    return (itemgetter(*texts) if texts else None, limited, tuple(others))
+        if kind is not Placeholder:
+            column.check(table.name, value)
 
 
 def _seen(record: Any, step: str) -> None:

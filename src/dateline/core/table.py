@@ -5,20 +5,20 @@ Seen through the attributes that SQLAlchemy gives its mapped classes, so that th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from math import isnan
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from dateline.core.canon import canonical, plain
 from dateline.core.model import PERSONAL
 from dateline.errors import WrongColumn, WrongValue
 
-__all__ = ["PLAIN", "SURE", "Column", "Fit", "Table", "row_key", "table_of"]
+__all__ = ["PLAIN", "SURE", "Column", "Table", "row_key", "table_of"]
 
 PLAIN: frozenset[type] = frozenset({str, int, float, bool, bytes, Decimal, datetime, date, time, timedelta})
 """Types whose values say by themselves whether a column can hold them."""
@@ -98,10 +98,6 @@ class Column:
                 raise WrongValue(f"{table}.{self.name} takes no lone surrogates; they are no text") from None
 
 
-Fit: TypeAlias = tuple[Callable[[Mapping[str, Any]], Any] | None, tuple[tuple[str, int], ...], tuple[str, ...]]
-"""What takes the texts, which of them may have how many characters, and which values are checked one by one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """A mapped table as decisions see it.
@@ -109,13 +105,11 @@ class Table:
     Args:
         name: The table's name in the database, with its schema where it has one.
         key: The primary key's columns, in its order.
-        fits: What is left to be checked of a step's values, by their names and types.
     """
 
     name: str
     columns: Mapping[str, Column]
     key: tuple[str, ...]
-    fits: dict[tuple[Any, ...], Fit] = field(default_factory=dict, compare=False, repr=False)
 
     def known(self, names: Iterable[str], where: str) -> None:
         """Refuse names that are no columns.

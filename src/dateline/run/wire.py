@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
+from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -21,7 +22,6 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
-from dateline.core.internal import bounded
 from dateline.core.meta import NewId
 from dateline.errors import Conflict, NotStorable
 from dateline.run.fault import DRIVER, told
@@ -35,7 +35,7 @@ PREPARED = 500
 """Statements that a session keeps prepared; there are few texts, one for each shape of event and plan."""
 
 ONCE = 2000
-"""Texts that are remembered: what is sent again is worth being prepared, and it is known where its parameters are no texts."""
+"""Texts that are remembered as sent once: what is sent again is worth being prepared."""
 
 _GONE, _OUTDATED = "26000", "0A000"
 """What the server says when a statement is no longer prepared, and when it was, for tables that have changed since."""
@@ -64,7 +64,6 @@ class Wire:
         self._adapter = Transformer(session)
         self._names: dict[str, bytes] = {}
         self._once: dict[str, None] = {}
-        self._others: dict[str, tuple[int, ...]] = {}
         self._count = 0
 
     def exchange(self, batch: Batch) -> PQGen[list[Result]]:
@@ -80,12 +79,12 @@ class Wire:
                 name = self._names.get(statement.sql)
                 if name is not None and len(batch.statements) == 1:
                     # Nearly all there is to do, most of the time.
-                    self._pgconn.send_query_prepared(name, self._params(statement))
+                    self._pgconn.send_query_prepared(name, self._params(statement.params))
                     found = yield from generators.execute(self._pgconn)
                     if len(found) != 1 or found[0].status == ExecStatus.FATAL_ERROR:
                         raise _failure(found)
                     return [self._result(found[0])]
-                sending += self._sending(statement, name, self._params(statement))
+                sending += self._sending(statement, name, self._params(statement.params))
             if len(sending) == 1:
                 sending[0].send()
                 received = [(yield from generators.execute(self._pgconn))]
@@ -150,7 +149,8 @@ class Wire:
         text = sql.encode()
         if sql not in self._once:
             self._once[sql] = None
-            bounded(self._once, ONCE)
+            while len(self._once) > ONCE:
+                del self._once[next(iter(self._once))]
             return [_Sending(partial(pgconn.send_query_params, text, params), statement)]
         made = []
         while len(self._names) >= PREPARED:
@@ -162,47 +162,19 @@ class Wire:
         made.append(_Sending(partial(pgconn.send_query_prepared, name, params), statement))
         return made
 
-    def _params(self, statement: Statement) -> list[Any]:
-        """Return a statement's parameters as the protocol takes them, in text.
+    def _params(self, values: Sequence[Any]) -> list[Any]:
+        """Return values as the protocol takes them, in text.
 
         Raises:
             NotStorable: For a text with a NUL: the protocol ends it there, and what comes after would be lost.
         """
-        made: list[Any] = [*statement.params]
-        if not made:
-            return made
-        # Nearly all are what `str` writes as the server reads it, and go through few calls together. Where the others are was seen
-        # when this statement was sent before.
-        places = self._others.get(statement.sql, ())
-        others = []
-        for place in places:
-            value = made[place]
-            others.append(None if value is None else self._dumped(value))
-            made[place] = ""
-        if not _WRITTEN.issuperset(map(type, made)):
-            self._others[statement.sql] = tuple(
-                place for place, value in enumerate(statement.params) if place in places or type(value) not in _WRITTEN
-            )
-            bounded(self._others, ONCE)
-            return self._params(statement)
-        texts: list[Any] = "\0".join(map(str, made)).encode().split(b"\0")
-        if len(texts) != len(made):
+        made = [_TEXTS[type(value)](value) if type(value) in _TEXTS else self._dumped(value) for value in values]
+        if 0 in b"".join(filter(None, made)):
             raise NotStorable("the database cannot hold the NUL character in a text")
-        for place, text in zip(places, others, strict=True):
-            texts[place] = text
-        return texts
+        return made
 
     def _dumped(self, value: Any) -> Any:
-        kind = type(value)
-        if kind is bytes:
-            return b"\\x" + value.hex().encode()
-        if kind in _WRITTEN:
-            text: Any = str(value).encode()
-        else:
-            text = self._adapter.get_dumper(value, PyFormat.TEXT).dump(value)
-        if text is not None and 0 in text:
-            raise NotStorable("the database cannot hold the NUL character in a text")
-        return text
+        return self._adapter.get_dumper(value, PyFormat.TEXT).dump(value)
 
     def _result(self, result: Any) -> Result:
         count = result.command_tuples
@@ -243,5 +215,14 @@ class _Sending:
         self.prepares = prepares
 
 
-_WRITTEN = frozenset({str, int, bool, UUID, NewId, date, datetime})
-"""Types of which `str` makes what the server reads as that very value."""
+_TEXTS: dict[type, Callable[[Any], Any]] = {
+    NoneType: lambda _: None,
+    str: str.encode,
+    int: b"%d".__mod__,
+    bool: lambda value: b"t" if value else b"f",
+    UUID: lambda value: b"%032x" % value.int,
+    NewId: lambda value: b"%032x" % value.int,
+    datetime: lambda value: value.isoformat().encode(),
+    date: lambda value: value.isoformat().encode(),
+    bytes: lambda value: b"\\x" + value.hex().encode(),
+}

@@ -143,11 +143,11 @@ class Performer:
             if statement.name in ("before", "after"):
                 held = before if statement.name == "before" else after
                 held[statement.step] = self.dialect.image_text(table, result)
-            elif result.touched != 1:
+            elif result.count != 1:
                 raise Broken(
                     "row-count",
                     statement.step,
-                    f"{statement.step}: the {statement.name} met {result.touched} rows of {table.name}, "
+                    f"{statement.step}: the {statement.name} met {result.count} rows of {table.name}, "
                     "not one: there is no such row, or a trigger swallowed it",
                 )
             elif result.rows:

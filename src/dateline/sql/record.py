@@ -17,7 +17,7 @@ from dateline.core.canon import canonical, parsed
 from dateline.core.draft import Draft
 from dateline.core.effect import Effect
 from dateline.core.internal import bounded
-from dateline.core.meta import derived, derived_text
+from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
 from dateline.core.plan import Change, Planned
@@ -342,12 +342,11 @@ def performing_of(draft: Draft, assigned: Assigned) -> Performing:
 
 def effect_facts(draft: Draft, performing: Performing) -> list[Facts]:
     """Return the facts of the effects, and of their deliveries, which are due at once."""
-    issuer, text = draft.meta.id, draft.sealer.text
     made = []
     for ordinal, planned, effect in performing:
-        key, _, _, handler, day, _ = planned
-        payload = text(effect, f"/effects/{ordinal}").decode()
-        made.append((ordinal, derived_text(issuer, key), key, effect.__kind__, payload, handler, day, "due"))
+        payload = draft.sealer.text(effect, f"/effects/{ordinal}").decode()
+        id = derived(draft.meta.id, planned.key)
+        made.append((ordinal, id, planned.key, effect.__kind__, payload, planned.handler, planned.date, "due"))
     return made
 
 

@@ -44,6 +44,6 @@ def sequence(dialect: Dialect) -> Flow[int]:
             opens=True,
             ends=True,
         )
-        done += results[2].touched
-        if results[2].touched < MOST:
+        done += results[2].count
+        if results[2].count < MOST:
             return done

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from dateline.core.internal import internal
 
 __all__ = ["Batch", "Result", "Statement"]
 
 
-class Statement(NamedTuple):
+@internal()
+class Statement:
     """One statement in the driver's own text, with its parameters in order.
 
     Args:
@@ -22,14 +25,16 @@ class Statement(NamedTuple):
     step: str | None = None
 
 
-class Result(NamedTuple):
+@internal()
+class Result:
     """What one statement gave: its rows, and how many rows it touched."""
 
     rows: Sequence[Sequence[Any]] = ()
-    touched: int = -1
+    count: int = -1
 
 
-class Batch(NamedTuple):
+@internal()
+class Batch:
     """Statements for one round trip, in order; each fails the rest. The answer is one `Result` for each.
 
     Args:
