@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dateline.core.amendment import Drop, Replace
 from dateline.core.effect import Effect
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
@@ -77,6 +78,7 @@ __all__ = [
     "DatelineError",
     "Delete",
     "Denied",
+    "Drop",
     "Effect",
     "Entry",
     "Event",
@@ -97,6 +99,7 @@ __all__ = [
     "Reject",
     "Rejected",
     "Rejection",
+    "Replace",
     "Runner",
     "Settings",
     "ShapeNewerThanVersion",

@@ -18,7 +18,8 @@
     ├── Contention             others won every try within the time budget
     │   └── Conflict           one try was lost to another writer; surfaces only inside `together`
     ├── Unloadable             versions that break a rule; found when they are loaded
-    │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion
+    │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion,
+    │       NoSuchStep, NotEarlier
     ├── HandlerFault           a handler that breaks a rule while it runs
     │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, HandlerFailed
     ├── NotCanonical           a value that has no canonical form
@@ -58,8 +59,10 @@ __all__ = [
     "MissingTable",
     "NameTaken",
     "NoMeta",
+    "NoSuchStep",
     "NotAdditive",
     "NotCanonical",
+    "NotEarlier",
     "NotFound",
     "NotInForce",
     "NotMigrated",
@@ -309,7 +312,15 @@ class WrongRole(Unloadable):
 
 
 class SameLayer(Unloadable):
-    """A change of a slot must have a later date than what it changes."""
+    """A change of a slot must have a later date than what it changes, and no two of one date change one thing."""
+
+
+class NoSuchStep(Unloadable):
+    """An amendment is of a step that nobody in force can yield."""
+
+
+class NotEarlier(Unloadable):
+    """An amendment is of a step of its own date or of a later one."""
 
 
 class NameTaken(Unloadable):

@@ -131,7 +131,10 @@ def unseen(event: Lend, nowhere: Nowhere) -> Yields[Remind]:
         (bad(Iterator, event=Lend), "does not say what it yields"),
         (bad(list[Remind], event=Lend), "does not say what it yields"),
         (bad(Remind, event=Lend), "does not say what it yields"),
-        (bad(Yields[int], event=Lend), "only Insert[…], Update[…], Delete[…], effects, Concerns and Reject"),
+        (
+            bad(Yields[int], event=Lend),
+            "only Insert[…], Update[…], Delete[…], effects, Concerns, Drop, Replace and Reject",
+        ),
         (bad(Yields[Step], event=Lend), "only Insert[…]"),
         (bad(Yields[Effect], event=Lend), "only Insert[…]"),
         (bad(Yields[Any], event=Lend), "only Insert[…]"),

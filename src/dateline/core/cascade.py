@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dateline.core.amendment import Amended, Amendment, Replace, Target, matches, told, undeclared
 from dateline.core.canon import canonical, digest
 from dateline.core.event import Event
 from dateline.core.layer import Function
@@ -18,9 +19,12 @@ from dateline.core.plan import Plan, Planned, held_by, rejection_of, repeated
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
 from dateline.errors import (
+    ClashingSteps,
     HandlerFailed,
     HandlerFault,
     NameTaken,
+    NoSuchStep,
+    NotEarlier,
     NotInForce,
     SameLayer,
     Unassigned,
@@ -145,6 +149,53 @@ class Cascade:
             return slot
         raise NotInForce(f"{where}: {place(old)} holds no slot of {kind} before {day}; name the function that does")
 
+    def settled(self) -> None:
+        """Refuse amendments that the slots in force do not allow, once all of a date is in the cascade.
+
+        Raises:
+            NoSuchStep, NotEarlier, NotInForce, WrongRole, SameLayer: As rules 8 to 10 say.
+        """
+        taken: dict[Any, Function] = {}
+        for slot in self.slots:
+            function = slot.holder
+            for target in function.amends if function is not None else ():
+                assert function is not None
+                aim = self._aim(slot, function, target)
+                other = taken.setdefault((function.date, aim.name, target.name), function)
+                if other is not function and not target.parted:
+                    raise SameLayer(
+                        f"{function.where}: amends {aim.name}/{target.name}, and so does {other.where} of {function.day}; "
+                        "let one of them do it"
+                    )
+
+    def _aim(self, slot: Slot, function: Function, target: Target) -> Slot:
+        """Return the slot whose step a function amends."""
+        where, named = function.where, place(target.function)
+        aim = next((one for one in self.slots if any(held.call is target.function for held in one.held)), None)
+        if aim is None:
+            raise NoSuchStep(f"{where}: amends {target.name} of {named}, which holds no slot of {self.kind}")
+        if aim.role != slot.role:
+            raise WrongRole(f"{where}: is a {slot.role} and amends a {aim.role}; let a {aim.role} do it")
+        if aim.opened >= function.date:
+            raise NotEarlier(
+                f"{where}: amends {aim.name}, which is of {aim.opened} and not earlier than {function.day}; "
+                "edit that function, or amend it from a later date"
+            )
+        before = [held for held in aim.held if held.date < function.date][-1]
+        if before.call is not target.function:
+            raise NotInForce(f"{where}: amends {named}, but {aim.name!r} is held by {before.where}: name that")
+        if aim.holder is None:
+            raise NoSuchStep(
+                f"{where}: amends {aim.name}/{target.name}, and that slot was retired on {aim.since}; supersede or retire "
+                f"{slot.name} too"
+            )
+        if not aim.holder.can_yield(target.what):
+            raise NoSuchStep(
+                f"{where}: amends {aim.name}/{target.name}, which {aim.holder.where} of {aim.holder.day} does not announce; "
+                f"name what it yields, or supersede {slot.name} too"
+            )
+        return aim
+
     def decide(self, event: Event, snapshots: Mapping[type[Snapshot], Snapshot]) -> Plan:
         """Run the checks, then, where none refuses, the handlers.
 
@@ -154,30 +205,36 @@ class Cascade:
         Raises:
             HandlerFault: Naming the handler, its date, and what it did.
         """
-        refused = self._run(self.checks, event, snapshots)
+        refused, amended = self._run(self.checks, event, snapshots)
         if refused:
-            return Plan(rejections=tuple(rejection_of(planned) for planned in refused))
-        planned = self._run(self.handlers, event, snapshots)
-        plan = Plan(tuple(planned))
+            return Plan(rejections=tuple(rejection_of(planned) for planned in refused), amended=amended)
+        planned, more = self._run(self.handlers, event, snapshots)
+        plan = Plan(tuple(planned), amended=amended + more)
         if plan.outline.waits:
             _assignable(planned)
         return plan
 
     def _run(
         self, slots: tuple[Slot, ...], event: Event, snapshots: Mapping[type[Snapshot], Snapshot]
-    ) -> list[Planned]:
-        """Return what the slots' holders decide, one after the other."""
+    ) -> tuple[list[Planned], tuple[Amended, ...]]:
+        """Return what the slots' holders decide, one after the other, and what was amended of it."""
         planned: list[Planned] = []
+        amended: list[Amended] = []
+        waiting: list[tuple[Slot, Function, Amendment]] = []
         keys: set[str] = set()
         for slot in slots:
             function = slot.holder
             assert function is not None
+            if waiting:
+                # A layer's amendments come after all of its yields, and before the next layer's (rule 6).
+                self._amend(planned, amended, [one for one in waiting if one[1].date < slot.opened])
+                waiting = [one for one in waiting if one[1].date >= slot.opened]
             arguments: list[Any] = []
             for taken in function.parameters:
                 if taken in snapshots:
                     arguments.append(snapshots[taken])
                 else:
-                    arguments.append(Plan(tuple(planned)) if taken is Plan else event)
+                    arguments.append(Plan(tuple(planned), amended=tuple(amended)) if taken is Plan else event)
             for step in self._steps(function, arguments):
                 kind = type(step)
                 if kind not in function.yields and not function.declares(step):
@@ -190,8 +247,61 @@ class Cascade:
                 if key in keys:
                     repeated(new)
                 keys.add(key)
-                planned.append(new)
-        return planned
+                if function.amends and isinstance(step, Amendment):
+                    undeclared(step, function.amends, f"{function.where} ({function.day})")
+                    waiting.append((slot, function, step))
+                else:
+                    planned.append(new)
+        self._amend(planned, amended, waiting)
+        return planned, tuple(amended)
+
+    def _amend(
+        self,
+        planned: list[Planned],
+        amended: list[Amended],
+        amendments: list[tuple[Slot, Function, Amendment]],
+    ) -> None:
+        """Drop and replace steps in their places, by date and then in the order in which it was said."""
+        done: dict[str, str] = {}
+        days: dict[str, date] = {}
+        for slot, function, one in sorted(amendments, key=lambda found: found[1].date):
+            aim = next(s for s in self.slots if any(held.call is one.function for held in s.held))
+            places = [
+                place
+                for place, found in enumerate(planned)
+                if found.slot == aim.name
+                and matches(one.what, found.step)
+                and one.part in (None, found.step.step_part())
+            ]
+            where = f"{function.where} ({function.day})"
+            if len(places) > 1:
+                raise ClashingSteps(
+                    f"{where}: {one!r} means {len(places)} steps, {', '.join(planned[at].key for at in places)}; say part=…"
+                )
+            key = (
+                planned[places[0]].key
+                if places
+                else f"{aim.name}/{told(one.what)}" + (f"[{one.part}]" if one.part is not None else "")
+            )
+            amended.append(Amended(key, one.verb, not places, one.because, slot.name, function.dotted, function.day))
+            if not places:
+                continue
+            other = done.get(key)
+            if other is not None and other != slot.name and days[key] == function.date:
+                raise ClashingSteps(f"{where}: {one!r} is of {key}, which {other} of that date amends too")
+            done[key], days[key] = slot.name, function.date
+            self._change(planned, places[0], function, one)
+
+    @staticmethod
+    def _change(planned: list[Planned], at: int, function: Function, one: Amendment) -> None:
+        if not isinstance(one, Replace):
+            del planned[at]
+            return
+        slot = planned[at].slot
+        new = Planned(one.step.step_key(slot), one.step, slot, function.dotted, function.day, function.takes_plan)
+        if any(found.key == new.key for place, found in enumerate(planned) if place != at):
+            repeated(new)
+        planned[at] = new
 
     @staticmethod
     def _steps(function: Function, arguments: list[Any]) -> list[Any]:

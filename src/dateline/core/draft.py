@@ -81,6 +81,8 @@ def drafted(
     decision: dict[str, Any] = {"outcome": outcome}
     if refusal is not None:
         decision["refusal"] = plain({"detail": refusal.detail, **refusal.facts})
+    if plan.amended:
+        decision["amended"] = [one._asdict() for one in plan.amended]
     shape = versions.shape_date(type(event))
     asked_for = Verbatim(sealer.text(event, "/input"))
     body = canonical(

@@ -10,6 +10,7 @@ from functools import cached_property
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
+from dateline.core.amendment import Drop, Replace, Target, targets_of
 from dateline.core.effect import Effect
 from dateline.core.event import Event
 from dateline.core.model import place
@@ -47,7 +48,7 @@ def check(function: F, /) -> F: ...
 @overload
 def check(*, supersedes: Callable[..., Any]) -> Callable[[F], F]: ...
 def check(function: Any = None, /, *, supersedes: Callable[..., Any] | None = None) -> Any:
-    """Mark a function that may refuse an event: it yields `Reject` and nothing else.
+    """Mark a function that may refuse an event: it yields `Reject`, or `Drop` and `Replace` of what earlier checks reject.
 
     Args:
         supersedes: The check that holds the slot until this function's date.
@@ -93,7 +94,8 @@ class Function:
 
     Args:
         parameters: What each parameter takes, in order: the event's class, a snapshot's class, or Plan.
-        yields: What it announces: effect classes, `Reject`, `Concerns`, or (operation class, mapped class).
+        yields: What it announces: effect classes, `Reject`, `Concerns`, `Drop`, `Replace`, or (operation class, mapped class).
+        amends: Which steps of earlier functions its `Drop`s and `Replace`s are about.
     """
 
     call: Callable[..., Iterator[Step]]
@@ -102,6 +104,7 @@ class Function:
     event: type[Event]
     parameters: tuple[type, ...]
     yields: frozenset[Any]
+    amends: tuple[Target, ...] = ()
 
     @property
     def name(self) -> str:
@@ -148,6 +151,12 @@ class Function:
         kind = type(step)
         return kind in self.yields or (isinstance(step, Operation) and (kind, step.mapped) in self.yields)
 
+    def can_yield(self, what: Any) -> bool:
+        """Tell whether the signature announces a step of the type that an amendment names; which codes a check uses, it does not say."""
+        if isinstance(what, str):
+            return Reject in self.yields
+        return (what if isinstance(what, type) else (get_origin(what), *get_args(what))) in self.yields
+
 
 def role_of(found: Any) -> Role | None:
     role = getattr(found, _MARK, None)
@@ -183,7 +192,12 @@ def function_of(call: Callable[..., Any], role: Role, day: date) -> Function:
     if len(set(parameters)) != len(parameters):
         raise BadSignature(f"{where}: takes one type twice; each event, snapshot and plan is passed once")
     yields = _yields(where, role, hints.get("return"))
-    made = Function(call, role, day, events[0], parameters, yields)
+    amends = targets_of(call) if yields & {Drop, Replace} else ()
+    if yields & {Drop, Replace} and not amends:
+        raise BadSignature(
+            f"{where}: announces that it amends, and amends nothing in its own code; write Drop(…) or Replace(…) there"
+        )
+    made = Function(call, role, day, events[0], parameters, yields, amends)
     try:
         for snapshot in made.snapshots:
             fields_of(snapshot)
@@ -219,10 +233,10 @@ def _yields(where: str, role: Role, annotation: Any) -> frozenset[Any]:
     union = args[0]
     parts = get_args(union) if get_origin(union) in (Union, UnionType) else (union,)
     found = frozenset(_announced(where, part) for part in parts)
-    wrong = [part for part in found if (part is Reject) != (role.name == "check")]
+    wrong = [part for part in found - {Drop, Replace} if (part is Reject) != (role.name == "check")]
     if wrong:
         mend = (
-            "a check yields Reject only"
+            "a check yields Reject only, or amends what earlier checks reject"
             if role.name == "check"
             else "only a check may Reject; move the refusal into a @check"
         )
@@ -243,8 +257,10 @@ def _announced(where: str, part: Any) -> Any:
         return origin, table
     if isinstance(part, type) and issubclass(part, Operation):
         raise BadSignature(f"{where}: {part.__name__} does not say of which table; write {part.__name__}[Account]")
-    if isinstance(part, type) and (part in (Reject, Concerns) or (issubclass(part, Effect) and part is not Effect)):
+    if isinstance(part, type) and (
+        part in (Reject, Concerns, Drop, Replace) or (issubclass(part, Effect) and part is not Effect)
+    ):
         return part
     raise BadSignature(
-        f"{where}: announces {part!r}; only Insert[…], Update[…], Delete[…], effects, Concerns and Reject can be yielded"
+        f"{where}: announces {part!r}; only Insert[…], Update[…], Delete[…], effects, Concerns, Drop, Replace and Reject can be yielded"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn, TypeVar, get_args, get_origin
 
+from dateline.core.amendment import Amended
 from dateline.core.effect import Effect
 from dateline.core.internal import internal
 from dateline.core.operation import Delete, Insert, Operation, Placeholder
@@ -100,10 +101,12 @@ class Plan:
 
     Args:
         rejections: Why it is refused; where there are any, there are no other steps.
+        amended: What later layers dropped or replaced, or would have.
     """
 
     planned: tuple[Planned, ...] = ()
     rejections: tuple[Rejection, ...] = ()
+    amended: tuple[Amended, ...] = ()
     _outline: Outline | None = field(default=None, init=False, compare=False, repr=False)
 
     @classmethod

@@ -88,6 +88,8 @@ class Versions:
             # Order is slot date, then module name, then definition; never import order (rule 4).
             for layer in sorted((found for found in self.layers if found.day == day), key=lambda found: found.module):
                 self._add(layer)
+            for history in self._cascades.values():
+                history[-1][1].settled()
 
     @classmethod
     def of(cls, layers: Mapping[str | date, Iterable[Any]], *, zone: tzinfo = UTC) -> Versions:
