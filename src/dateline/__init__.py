@@ -15,6 +15,7 @@ from dateline.core.outcome import Committed, Preview
 from dateline.core.parse import decide
 from dateline.core.plan import Plan
 from dateline.core.query import rows, value
+from dateline.core.shape import downgrade, upgrade
 from dateline.core.snapshot import Record, Snapshot, fingerprint
 from dateline.core.step import Concerns, Reject, Yields
 from dateline.core.version import Versions
@@ -35,6 +36,7 @@ from dateline.errors import (
     TooMany,
     UnknownKind,
     UnknownVersion,
+    Unrepresentable,
 )
 
 if TYPE_CHECKING:
@@ -108,16 +110,19 @@ __all__ = [
     "TooMany",
     "UnknownKind",
     "UnknownVersion",
+    "Unrepresentable",
     "Update",
     "Versions",
     "Yields",
     "check",
     "decide",
+    "downgrade",
     "fingerprint",
     "given",
     "handler",
     "load",
     "retired",
     "rows",
+    "upgrade",
     "value",
 ]

@@ -12,6 +12,7 @@
     │   ├── NotStorable        a value that the database cannot hold or compare
     │   ├── Denied             the actor lacks a right
     │   ├── UnknownVersion     no such version, or not yet
+    │   ├── Unrepresentable    the shape that a handler is written for has no word for what was sent
     │   └── ShapeNewerThanVersion  the event is of a later date than the version asked for
     ├── Malformed              input that is no event of its kind; nothing to record
     │   └── UnknownKind
@@ -19,7 +20,7 @@
     │   └── Conflict           one try was lost to another writer; surfaces only inside `together`
     ├── Unloadable             versions that break a rule; found when they are loaded
     │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion,
-    │       NoSuchStep, NotEarlier
+    │       NoSuchStep, NotEarlier, Unconvertible
     ├── HandlerFault           a handler that breaks a rule while it runs
     │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, HandlerFailed
     ├── NotCanonical           a value that has no canonical form
@@ -80,11 +81,13 @@ __all__ = [
     "TrailFault",
     "Unable",
     "Unassigned",
+    "Unconvertible",
     "UndeclaredStep",
     "UnknownKind",
     "UnknownVersion",
     "Unloadable",
     "Unreachable",
+    "Unrepresentable",
     "WrongColumn",
     "WrongKind",
     "WrongRole",
@@ -260,6 +263,12 @@ class UnknownVersion(Refused):
     outcome = "unknown-version"
 
 
+class Unrepresentable(Refused):
+    """A conversion says that the other shape has no word for this event; raised by the application's own `@upgrade` or `@downgrade`."""
+
+    outcome = "unrepresentable"
+
+
 class ShapeNewerThanVersion(Refused):
     """The event is of a shape that the version asked for does not know."""
 
@@ -329,6 +338,10 @@ class NameTaken(Unloadable):
 
 class NotAdditive(Unloadable):
     """A shape that does more than add fields with defaults."""
+
+
+class Unconvertible(Unloadable):
+    """A shape cannot be had as another that a version needs."""
 
 
 class NotQueried(Unloadable):

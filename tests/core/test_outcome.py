@@ -208,6 +208,7 @@ REFUSALS: list[Refused] = [
             refusals.NotStorable,
             refusals.Denied,
             refusals.UnknownVersion,
+            refusals.Unrepresentable,
             refusals.ShapeNewerThanVersion,
         )
     ),

@@ -17,7 +17,6 @@ from dateline.core.version import Layer, Version
 from dateline.errors import (
     BadSignature,
     BadVersion,
-    Malformed,
     NotAdditive,
     ShapeNewerThanVersion,
     UnknownKind,
@@ -290,13 +289,6 @@ def other_default() -> type[Event]:
     return OtherDefault
 
 
-def other_class() -> type[Event]:
-    class OtherClass(Event, kind="lend"):
-        book: str
-
-    return OtherClass
-
-
 @pytest.mark.parametrize(
     ("make", "told"),
     [
@@ -304,7 +296,6 @@ def other_class() -> type[Event]:
         (required, "has no constant default"),
         (made_up, "has no constant default"),
         (other_default, "changes the field of Lend"),
-        (other_class, "derive the later from the earlier"),
     ],
 )
 def test_a_shape_that_does_more_than_add_is_refused(make: Any, told: str) -> None:
@@ -338,15 +329,3 @@ def test_a_method_is_no_handler_and_is_not_left_out_without_a_word() -> None:
 
     with pytest.raises(BadSignature, match=r"remind: is a method of .*Rules; a check or a handler is a function"):
         Versions.of({JANUARY: [Lend, Rules]})
-
-
-def test_an_older_shape_is_refused_where_a_handler_in_force_needs_the_newer() -> None:
-    made = Versions.of({JANUARY: [Lend, lend], JUNE: [LendTo, lend_long]})
-    unneeded = Versions.of({JANUARY: [Lend, lend], JUNE: [LendTo]})
-
-    with pytest.raises(
-        Malformed, match=r"Lend is an older shape than LendTo, for which .*lend_long of 2024-06-01 .* make a LendTo"
-    ):
-        made.for_event(Lend(book="moby"), JUNE)
-    assert made.for_event(Lend(book="moby"), JANUARY).event is Lend
-    assert unneeded.for_event(Lend(book="moby"), JUNE).event is LendTo

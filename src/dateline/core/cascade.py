@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from dateline.core.layer import Function
 from dateline.core.model import place
 from dateline.core.operation import Insert, Placeholder
 from dateline.core.plan import Plan, Planned, held_by, rejection_of, repeated
+from dateline.core.shape import Shapes
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
 from dateline.errors import (
@@ -61,6 +63,8 @@ class Cascade:
     Args:
         version: The date that it was resolved for.
         event: The kind's shape in force.
+        shapes: All shapes of the kind; None where it is recorded as it is.
+        asking: For each snapshot that stands in a version, the shape in force at its date (rule 19).
         slots: All slots in their order, retired ones too: their names stay taken.
     """
 
@@ -69,6 +73,8 @@ class Cascade:
     event: type[Event]
     slots: tuple[Slot, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    shapes: Shapes | None = None
+    asking: Mapping[type[Snapshot], type[Event]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checks = tuple(s for s in self.slots if s.role == "check" and s.holder)
@@ -77,7 +83,7 @@ class Cascade:
         object.__setattr__(self, "checks", checks)
         object.__setattr__(self, "handlers", handlers)
         object.__setattr__(self, "snapshots", tuple(snapshots))
-        object.__setattr__(self, "seen", tuple((snapshot, fields_of(snapshot)) for snapshot in snapshots))
+        object.__setattr__(self, "seen", tuple((snapshot, self._fields(snapshot)) for snapshot in snapshots))
         object.__setattr__(self, "fields", tuple(f for _, fields in self.seen for f in fields))
         holders = [
             (s.name, s.role, s.holder.dotted, s.holder.day, self.sources.get(s.holder.dotted))
@@ -93,6 +99,37 @@ class Cascade:
     fields: tuple[Field, ...] = field(init=False)
     digest: str = field(init=False)
     """SHA-256 over who holds which slot and, where known, their code."""
+
+    def _fields(self, snapshot: type[Snapshot]) -> tuple[Field, ...]:
+        """Return a snapshot's fields, each with the shape that its query is written for where the kind has several."""
+        fields = fields_of(snapshot)
+        if self.shapes is None or len(self.shapes.chain) < 2:
+            return fields
+        held = sorted((f for s in self.slots for f in s.held if snapshot in f.snapshots), key=lambda f: f.date)
+        shape = self.asking.get(snapshot) or held[0].event
+        through = partial(self.shapes.convert, target=shape)
+        return tuple(replace(one, shape=(shape, through)) for one in fields)
+
+    def shaped(self, event: Event) -> None:
+        """Convert an event to every shape that somebody needs, so that it is refused before anything is read.
+
+        Raises:
+            Unrepresentable, HandlerFailed: As `Shapes.convert` does.
+        """
+        if self.shapes is not None and len(self.shapes.chain) > 1:
+            for shape in {shape for shape, _ in self.needed}:
+                self.shapes.convert(event, shape)
+
+    @property
+    def needed(self) -> Iterator[tuple[type[Event], str]]:
+        """Yield the shapes that the slots in force are written for, each with who needs it."""
+        for slot in (*self.checks, *self.handlers):
+            assert slot.holder is not None
+            yield slot.holder.event, f"{slot.holder.where} of {slot.holder.day}"
+        for snapshot, fields in self.seen:
+            for one in fields[:1]:
+                if one.shape is not None:
+                    yield one.shape[0], f"the snapshot {snapshot.__module__}.{snapshot.__qualname__}"
 
     def joined_by(self, function: Function) -> Cascade:
         """Return the cascade with a function of a later date, or of the same, in it.
@@ -233,8 +270,10 @@ class Cascade:
             for taken in function.parameters:
                 if taken in snapshots:
                     arguments.append(snapshots[taken])
+                elif taken is Plan:
+                    arguments.append(Plan(tuple(planned), amended=tuple(amended)))
                 else:
-                    arguments.append(Plan(tuple(planned), amended=tuple(amended)) if taken is Plan else event)
+                    arguments.append(event if self.shapes is None else self.shapes.convert(event, taken))
             for step in self._steps(function, arguments):
                 kind = type(step)
                 if kind not in function.yields and not function.declares(step):

@@ -218,9 +218,7 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
     """Return the event with its meta, and what decides it."""
     event = request.event
     expects = request.expects
-    needs = event.__requires__
-    if needs is not None and needs not in request.actor.rights:
-        raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {event.__kind__} requires", right=needs)
+    _allowed(type(event), request)
     if isinstance(expects, Preview):
         then = expects.event.meta
         if expects.event != event or (then.actor, then.tenant) != (request.actor, request.tenant):
@@ -232,7 +230,7 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
                 f"the preview could be committed until {expects.expires_at.isoformat()}; preview again"
             )
         event = event.with_meta(expects.event.meta)
-        return event, versions.for_event(event, expects.version)
+        return event, _deciding(versions.for_event(event, expects.version), event, request)
     late = request.at is not None or request.version == "as-of-occurred"
     if late and BACKDATE not in request.actor.rights:
         raise Denied(
@@ -243,7 +241,22 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
         raise Denied("back-dating needs a reason: pass reason=", right=BACKDATE)
     version = versions.choose(request.version, request.now, occurred=request.at)
     cascade = versions.for_event(event, version.date)
-    return event.with_meta(_meta(request, version.date, late, root)), cascade
+    event = event.with_meta(_meta(request, version.date, late, root))
+    return event, _deciding(cascade, event, request)
+
+
+def _allowed(shape: type[Event], request: Request) -> None:
+    needs = shape.__requires__
+    if needs is not None and needs not in request.actor.rights:
+        raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {shape.__kind__} requires", right=needs)
+
+
+def _deciding(cascade: Cascade, event: Event, request: Request) -> Cascade:
+    """Return what decides, where it can: an older shape is no way around a right, and what has no word for the event says so here."""
+    if cascade.event is not type(event):
+        _allowed(cascade.event, request)
+    cascade.shaped(event)
+    return cascade
 
 
 def _meta(request: Request, version: date | None, late: bool = False, root: UUID | None = None) -> Meta:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, 
 from uuid import UUID
 
 from dateline.core.canon import canonical, digest
-from dateline.core.event import places
+from dateline.core.event import Event, places
 from dateline.core.model import PERSONAL, Model, personal_fields, place
 from dateline.core.query import Query, Rows, Value
 from dateline.core.table import Table, row_key, table_of
@@ -168,6 +168,7 @@ class Field:
         least: The fewest rows that it takes.
         most: The most rows that it takes; None for any number.
         personal: The value is about a person; of rows, their records say which columns are.
+        shape: The shape of the event that its query is written for, and what turns an event into it; None where there is but one.
     """
 
     snapshot: type[Snapshot]
@@ -178,6 +179,7 @@ class Field:
     least: int
     most: int | None
     personal: bool = False
+    shape: tuple[type[Event], Callable[[Event], Event]] | None = None
 
     @cached_property
     def path(self) -> str:

@@ -8,12 +8,13 @@ from datetime import UTC, date, datetime, tzinfo
 from types import ModuleType
 from typing import Any
 
-from dateline.core.cascade import Cascade
+from dateline.core.cascade import Cascade, Slot
 from dateline.core.effect import Effect
 from dateline.core.event import Event
 from dateline.core.layer import Function, Retirement, function_of, role_of
 from dateline.core.model import place
-from dateline.core.snapshot import Record
+from dateline.core.shape import Shapes, conversion_of
+from dateline.core.snapshot import Record, Snapshot
 from dateline.errors import (
     BadSignature,
     BadVersion,
@@ -21,6 +22,7 @@ from dateline.errors import (
     NotAdditive,
     NotInForce,
     ShapeNewerThanVersion,
+    Unconvertible,
     UnknownKind,
     UnknownVersion,
     WrongKind,
@@ -78,6 +80,8 @@ class Versions:
     _dates: dict[type[Event], date] = field(default_factory=dict, init=False)
     _functions: dict[Any, Function] = field(default_factory=dict, init=False)
     _serving: dict[tuple[type[Event], date], Cascade] = field(default_factory=dict, init=False)
+    _shapes: dict[str, Shapes] = field(default_factory=dict, init=False)
+    _asking: dict[type[Snapshot], date] = field(default_factory=dict, init=False)
     effects: dict[str, type[Effect]] = field(default_factory=dict, init=False)
     records: list[type[Record[Any]]] = field(default_factory=list, init=False)
 
@@ -88,8 +92,10 @@ class Versions:
             # Order is slot date, then module name, then definition; never import order (rule 4).
             for layer in sorted((found for found in self.layers if found.day == day), key=lambda found: found.module):
                 self._add(layer)
-            for history in self._cascades.values():
+            for kind, history in self._cascades.items():
+                self._shapes[kind].settled(day)
                 history[-1][1].settled()
+                self._convertible(history[-1][1])
 
     @classmethod
     def of(cls, layers: Mapping[str | date, Iterable[Any]], *, zone: tzinfo = UTC) -> Versions:
@@ -116,6 +122,12 @@ class Versions:
                 self._shape(layer.day, found)
             elif isinstance(found, type) and issubclass(found, Record) and found.__table__ is not None:
                 self.records.append(found)
+            elif isinstance(found, type) and issubclass(found, Snapshot):
+                self._asking.setdefault(found, layer.day)
+        for _, found in layer.members:
+            conversion = conversion_of(found, layer.day)
+            if conversion is not None:
+                self._chain(conversion.source.__kind__).link(conversion)
         for _, found in layer.members:
             for inner in vars(found).values() if isinstance(found, type) else ():
                 if role_of(inner) is not None:
@@ -131,16 +143,35 @@ class Versions:
     def _shape(self, day: date, event: type[Event]) -> None:
         self._dates.setdefault(event, day)
         known = self._at(event.__kind__, day)
-        if known is None:
-            self._put(event.__kind__, day, Cascade(event.__kind__, day, event, sources=self.sources))
-        elif issubclass(event, known.event):
+        if known is not None and issubclass(known.event, event):
+            return
+        if known is not None and issubclass(event, known.event):
             _additive(event, known.event)
-            self._put(event.__kind__, day, Cascade(known.kind, day, event, known.slots, self.sources))
-        elif not issubclass(known.event, event):
-            raise NotAdditive(
-                f"{event.__module__}.{event.__qualname__} and {known.event.__module__}.{known.event.__qualname__} are both "
-                f"{event.__kind__!r}; derive the later from the earlier"
-            )
+        self._chain(event.__kind__).add(event)
+        self._put(event.__kind__, day, event, known.slots if known is not None else ())
+
+    def _chain(self, kind: str) -> Shapes:
+        if kind not in self._shapes:
+            self._shapes[kind] = Shapes(kind)
+        return self._shapes[kind]
+
+    @staticmethod
+    def _convertible(cascade: Cascade) -> None:
+        """Refuse a version in which somebody needs a shape that the one in force cannot always be had as (rule 17).
+
+        Raises:
+            Unconvertible: Naming who needs it and which downgrade may raise.
+        """
+        shapes = cascade.shapes
+        if shapes is None or len(shapes.chain) < 2:
+            return
+        for shape, who in cascade.needed:
+            found = shapes.raising(cascade.event, shape) if shape in shapes.chain else None
+            if found is not None:
+                raise Unconvertible(
+                    f"{found.where}: may raise Unrepresentable, and {who} is written for {shape.__module__}.{shape.__qualname__}; "
+                    "supersede that, or have the downgrade represent everything"
+                )
 
     def _join(self, layer: Layer, function: Function) -> None:
         for kind in function.yields:
@@ -153,10 +184,11 @@ class Versions:
                 f"{function.where}: serves {function.kind}, but {place(old)} serves {self._functions[old].kind}"
             )
         self._functions[function.call] = function
-        known = self._at(function.kind, layer.day) or Cascade(
-            function.kind, layer.day, function.event, sources=self.sources
-        )
-        self._put(function.kind, layer.day, known.joined_by(function))
+        known = self._at(function.kind, layer.day)
+        if known is None:
+            self._chain(function.kind).add(function.event)
+            known = Cascade(function.kind, layer.day, function.event, sources=self.sources)
+        self._put(function.kind, layer.day, known.event, known.joined_by(function).slots)
 
     def _retire(self, layer: Layer, retirement: Retirement) -> None:
         where = f"{layer.module}: retired({place(retirement.function)})"
@@ -165,7 +197,8 @@ class Versions:
             raise NotInForce(f"{where}: it holds no slot before {layer.day}")
         known = self._at(function.kind, layer.day)
         assert known is not None
-        self._put(function.kind, layer.day, known.without(retirement.function, where, layer.day))
+        changed = known.without(retirement.function, where, layer.day)
+        self._put(function.kind, layer.day, known.event, changed.slots)
 
     def _at(self, kind: str, day: date) -> Cascade | None:
         found = None
@@ -174,9 +207,15 @@ class Versions:
                 found = cascade
         return found
 
-    def _put(self, kind: str, day: date, cascade: Cascade) -> None:
+    def _put(self, kind: str, day: date, event: type[Event], slots: tuple[Slot, ...]) -> None:
         history = self._cascades.setdefault(kind, [])
-        made = Cascade(kind, day, cascade.event, cascade.slots, self.sources)
+        asking: dict[type[Snapshot], type[Event]] = {}
+        if len(self._chain(kind).chain) > 1:
+            for snapshot in {found for slot in slots for held in slot.held for found in held.snapshots}:
+                then = self._at(kind, self._asking[snapshot]) if snapshot in self._asking else None
+                if then is not None:
+                    asking[snapshot] = then.event
+        made = Cascade(kind, day, event, slots, self.sources, self._chain(kind), asking)
         if history and history[-1][0] == day:
             history[-1] = (day, made)
         else:
@@ -249,15 +288,13 @@ class Versions:
 
     @staticmethod
     def _servable(event: Event, cascade: Cascade) -> None:
-        """Refuse an event in an older shape than the one for which a check or handler in force is written."""
+        """Refuse an event of a class that no version knows, where a check or handler in force is written for another."""
         kind = type(event)
-        for slot in (*cascade.checks, *cascade.handlers):
-            wanted = slot.holder.event if slot.holder is not None else kind
-            if wanted is not kind and issubclass(wanted, kind):
-                assert slot.holder is not None
+        for wanted, who in cascade.needed:
+            if cascade.shapes is not None and not cascade.shapes.reaches(kind, wanted):
                 raise Malformed(
-                    f"{kind.__qualname__} is an older shape than {wanted.__qualname__}, for which {slot.holder.where} "
-                    f"of {slot.holder.day} is written; make a {wanted.__qualname__}, or dispatch under an earlier version"
+                    f"{kind.__qualname__} is no shape of {cascade.kind} that a version knows, and {who} is written for "
+                    f"{wanted.__qualname__}; make a {wanted.__qualname__}"
                 )
 
     def shape_date(self, event: type[Event]) -> date | None:

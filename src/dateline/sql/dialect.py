@@ -18,6 +18,7 @@ from sqlalchemy import Dialect as SqlDialect
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import visitors
 
 from dateline.core.canon import Verbatim, canonical, digest
 from dateline.core.cascade import Cascade
@@ -29,6 +30,7 @@ from dateline.core.request import Seen
 from dateline.core.snapshot import Field
 from dateline.errors import NotQueried
 from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.given import Given, seen_through
 from dateline.sql.statement import Result, Statement
 
 __all__ = ["Dialect", "Question", "Reading", "asked", "question", "select_of"]
@@ -41,10 +43,12 @@ class Question:
     Args:
         normal: Its text in SQLAlchemy's neutral dialect, and where its parameters come from.
         digest: The first sixteen hex digits of the text's SHA-256.
+        shape: The shape of the event that it is written for, where there are several.
     """
 
     normal: Compiled
     digest: str
+    shape: type[Event] | None = None
 
     @cache  # noqa: B019 - there are as many questions as there are queries in the versions
     def given(self, event: type[Event]) -> tuple[tuple[str, Callable[[Event], Any]], ...]:
@@ -59,7 +63,7 @@ def asked(questions: Iterable[Question], event: Event) -> tuple[dict[str, Any], 
     texts: dict[tuple[str, ...], Verbatim] = {}
     made = []
     for one in questions:
-        given = one.given(kind)
+        given = one.given(one.shape or kind)
         paths = tuple([path for path, _ in given])
         if paths not in texts:
             # Most queries of an event ask with the same.
@@ -206,7 +210,7 @@ def select_of(one: Field, image: Any) -> Select[Any]:
         if not isinstance(query.statement, Select) or len(query.statement.selected_columns) != 1:
             raise NotQueried(f"{where}: value(…) takes a select(…) of one column")
         inner = query.statement.limit(literal_column("2")).subquery("v")
-        return select(image(next(iter(inner.c))).label("value"))
+        return _shaped(select(image(next(iter(inner.c))).label("value")), one)
     assert one.record is not None
     for criterion in query.criteria:
         if isinstance(criterion, bool) or not isinstance(_clause(criterion), ColumnElement):
@@ -219,7 +223,21 @@ def select_of(one: Field, image: Any) -> Select[Any]:
     ordering = query.order_by or tuple(mapper.local_table.primary_key.columns)
     made = select(*columns).select_from(mapper.local_table).where(*query.criteria).order_by(*ordering)
     # Of the text, not a parameter: it is the same for every event.
-    return made.limit(literal_column(str(one.limit))) if one.limit is not None else made
+    return _shaped(made.limit(literal_column(str(one.limit))) if one.limit is not None else made, one)
+
+
+def _shaped(query: Select[Any], one: Field) -> Select[Any]:
+    """Return a query that asks with the event in the shape for which it was written."""
+    if one.shape is None:
+        return query
+    through = one.shape[1]
+
+    def replace(element: Any, **_: Any) -> Any:
+        return seen_through(element, through) if isinstance(element, Given) else None
+
+    made: Any = visitors.replacement_traverse(query, {}, replace)
+    assert isinstance(made, Select)
+    return made
 
 
 def _clause(criterion: Any) -> Any:
@@ -236,7 +254,9 @@ def question(one: Field) -> Question:
     normal = compiled(select_of(one, lambda column: column), _NEUTRAL)
     paths = [path for path, _ in normal.given]
     constants = [repr(one.constant) for one in normal.sources if one.get is None]
-    return Question(normal, digest(canonical([normal.sql, paths, constants]))[:16])
+    return Question(
+        normal, digest(canonical([normal.sql, paths, constants]))[:16], one.shape[0] if one.shape is not None else None
+    )
 
 
 def _steps(model: Any, path: str) -> Iterator[tuple[Any, str]]:
@@ -296,11 +316,12 @@ def askable(cascade: Cascade) -> None:
             raise NotQueried(f"{place(one.snapshot)}, field {one.name}: {str(error).splitlines()[0]}") from error
         for path, _ in asked.normal.given:
             names, _, plus = path.partition(" ")
-            told = f"{place(one.snapshot)}, field {one.name}, read for {cascade.event.__qualname__}: given({names!r})"
-            for model, name in _steps(cascade.event, path):
+            event = one.shape[0] if one.shape is not None else cascade.event
+            told = f"{place(one.snapshot)}, field {one.name}, read for {event.__qualname__}: given({names!r})"
+            for model, name in _steps(event, path):
                 if model is not None and _lacks(model, name):
                     raise NotQueried(f"{told} asks for {name!r}, which {model.__qualname__} has not; {_mend(model)}")
-            *_, (model, name) = _steps(cascade.event, path)
+            *_, (model, name) = _steps(event, path)
             last = _class(_annotation(model, name))
             if plus and last in _LEAVES and not issubclass(last, date | timedelta):
                 raise NotQueried(f"{told} is {last.__name__}; plus= is for an instant or a date")

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter
 from dateline.core.event import Event
 from dateline.errors import NotStorable
 
-__all__ = ["Given", "getter", "given"]
+__all__ = ["Given", "getter", "given", "seen_through"]
 
 
 class Given(BindParameter[Any]):
@@ -25,6 +25,7 @@ class Given(BindParameter[Any]):
         super().__init__(path.replace(".", "_"), None, unique=True, required=False)
         self.path = path
         self.plus = plus
+        self.through: Callable[[Event], Event] | None = None
 
     @property
     def whence(self) -> str:
@@ -44,8 +45,20 @@ def given(path: str, *, plus: timedelta | None = None) -> Any:
     return Given(path, plus)
 
 
+def seen_through(given: Given, through: Callable[[Event], Event]) -> Given:
+    """Return the same parameter, taken out of the event in another shape."""
+    made: Given = given._clone(maintain_key=True)
+    made.through = through
+    return made
+
+
 def getter(given: Given) -> Callable[[Event], Any]:
     """Return the function that takes the value out of an event."""
+    take, through = _taker(given), given.through
+    return take if through is None else lambda event: take(through(event))
+
+
+def _taker(given: Given) -> Callable[[Event], Any]:
     names = given.path.split(".")
     plus = given.plus
     if plus is None and len(names) == 1:
