@@ -17,7 +17,6 @@ from dateline.errors import (
     DuplicateKey,
     NoSuchStep,
     NotEarlier,
-    NotInForce,
     SameLayer,
     UndeclaredStep,
     Unloadable,
@@ -231,7 +230,8 @@ def test_two_slots_of_one_date_do_not_amend_one_step() -> None:
         yield Drop(write, Note, because="too")
 
     with pytest.raises(
-        SameLayer, match=r"amends write/note, and so does .* quiet of 2025-01-01; let one of them do it"
+        SameLayer,
+        match=r"amends write/note, and so does .* quiet, whose slot is of 2025-01-01 too; let one of them do it",
     ):
         Versions.of({"2024-01-01": FIRST, "2025-01-01": (quiet, also)})
     with pytest.raises(ClashingSteps, match=r"is of write/note\[7\], which .* of that date amends too"):
@@ -305,7 +305,11 @@ def nothing(event: Give) -> Yields[Drop]:
 @pytest.mark.parametrize(
     ("layers", "error", "says"),
     [
-        ({"2024-01-01": (*FIRST, quiet)}, NotEarlier, "amends write, which is of 2024-01-01 and not earlier"),
+        (
+            {"2024-01-01": (*FIRST, quiet)},
+            NotEarlier,
+            "amends write, which is of 2024-01-01 and not earlier than quiet, of 2024-01-01",
+        ),
         ({"2024-01-01": (*FIRST, Take, take_note), "2025-01-01": (wrong_kind,)}, NoSuchStep, "holds no slot of give"),
         (
             {"2024-01-01": FIRST, "2025-01-01": (wrong_type,)},
@@ -325,8 +329,8 @@ def nothing(event: Give) -> Yields[Drop]:
         ),
         (
             {"2024-01-01": FIRST, "2024-06-01": (write_silently,), "2025-01-01": (quiet,)},
-            NotInForce,
-            "but 'write' is held by .* write_silently: name that",
+            NoSuchStep,
+            "write_silently of 2024-06-01 does not announce",
         ),
         ({"2024-01-01": FIRST, "2025-01-01": (by_a_variable,)}, BadSignature, "by what only running it could tell"),
         ({"2024-01-01": FIRST, "2025-01-01": (by_a_call,)}, BadSignature, "by what only running it could tell"),

@@ -190,7 +190,7 @@ class Cascade:
         """Refuse amendments that the slots in force do not allow, once all of a date is in the cascade.
 
         Raises:
-            NoSuchStep, NotEarlier, NotInForce, WrongRole, SameLayer: As rules 8 to 10 say.
+            NoSuchStep, NotEarlier, WrongRole, SameLayer: As rules 8 to 10 say.
         """
         taken: dict[Any, Function] = {}
         for slot in self.slots:
@@ -198,11 +198,11 @@ class Cascade:
             for target in function.amends if function is not None else ():
                 assert function is not None
                 aim = self._aim(slot, function, target)
-                other = taken.setdefault((function.date, aim.name, target.name), function)
+                other = taken.setdefault((slot.opened, aim.name, target.name), function)
                 if other is not function and not target.parted:
                     raise SameLayer(
-                        f"{function.where}: amends {aim.name}/{target.name}, and so does {other.where} of {function.day}; "
-                        "let one of them do it"
+                        f"{function.where}: amends {aim.name}/{target.name}, and so does {other.where}, whose slot is of {slot.opened} "
+                        "too; let one of them do it"
                     )
 
     def _aim(self, slot: Slot, function: Function, target: Target) -> Slot:
@@ -213,14 +213,11 @@ class Cascade:
             raise NoSuchStep(f"{where}: amends {target.name} of {named}, which holds no slot of {self.kind}")
         if aim.role != slot.role:
             raise WrongRole(f"{where}: is a {slot.role} and amends a {aim.role}; let a {aim.role} do it")
-        if aim.opened >= function.date:
+        if aim.opened >= slot.opened:
             raise NotEarlier(
-                f"{where}: amends {aim.name}, which is of {aim.opened} and not earlier than {function.day}; "
-                "edit that function, or amend it from a later date"
+                f"{where}: amends {aim.name}, which is of {aim.opened} and not earlier than {slot.name}, of {slot.opened}; "
+                "amend it from a slot of a later date"
             )
-        before = [held for held in aim.held if held.date < function.date][-1]
-        if before.call is not target.function:
-            raise NotInForce(f"{where}: amends {named}, but {aim.name!r} is held by {before.where}: name that")
         if aim.holder is None:
             raise NoSuchStep(
                 f"{where}: amends {aim.name}/{target.name}, and that slot was retired on {aim.since}; supersede or retire "
@@ -262,10 +259,10 @@ class Cascade:
         for slot in slots:
             function = slot.holder
             assert function is not None
-            if waiting:
+            if waiting and waiting[0][0].opened != slot.opened:
                 # A layer's amendments come after all of its yields, and before the next layer's (rule 6).
-                self._amend(planned, amended, [one for one in waiting if one[1].date < slot.opened])
-                waiting = [one for one in waiting if one[1].date >= slot.opened]
+                self._amend(planned, amended, waiting)
+                waiting = []
             arguments: list[Any] = []
             for taken in function.parameters:
                 if taken in snapshots:
@@ -300,10 +297,9 @@ class Cascade:
         amended: list[Amended],
         amendments: list[tuple[Slot, Function, Amendment]],
     ) -> None:
-        """Drop and replace steps in their places, by date and then in the order in which it was said."""
+        """Drop and replace steps in their places, in the order in which it was said; all is of slots of one date."""
         done: dict[str, str] = {}
-        days: dict[str, date] = {}
-        for slot, function, one in sorted(amendments, key=lambda found: found[1].date):
+        for slot, function, one in amendments:
             aim = next(s for s in self.slots if any(held.call is one.function for held in s.held))
             places = [
                 place
@@ -325,10 +321,9 @@ class Cascade:
             amended.append(Amended(key, one.verb, not places, one.because, slot.name, function.dotted, function.day))
             if not places:
                 continue
-            other = done.get(key)
-            if other is not None and other != slot.name and days[key] == function.date:
+            other = done.setdefault(key, slot.name)
+            if other != slot.name:
                 raise ClashingSteps(f"{where}: {one!r} is of {key}, which {other} of that date amends too")
-            done[key], days[key] = slot.name, function.date
             self._change(planned, places[0], function, one)
 
     @staticmethod

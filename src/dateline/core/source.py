@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from textwrap import dedent
 from threading import Lock
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 __all__ = ["named", "tree"]
@@ -22,6 +23,17 @@ def tree(of: ModuleType | Callable[..., Any]) -> ast.Module:
     Raises:
         OSError, SyntaxError: Where there is no source, or it is none of Python's.
     """
+    code = getattr(of, "__code__", None)
+    return _parsed(of) if code is None else _shared(code)
+
+
+@lru_cache(1000)
+def _shared(code: CodeType) -> ast.Module:
+    # Functions that one place made, each with variables of its own, share it.
+    return _parsed(code)
+
+
+def _parsed(of: ModuleType | Callable[..., Any] | CodeType) -> ast.Module:
     text = dedent(inspect.getsource(of))
     with _PARSER:
         return ast.parse(text)
