@@ -7,6 +7,7 @@ from dateline.core.amendment import Drop, Replace
 from dateline.core.effect import Effect
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
+from dateline.core.head import lift, lower
 from dateline.core.layer import check, handler, retired
 from dateline.core.meta import Actor, Meta, Origin, Reason
 from dateline.core.model import Personal
@@ -120,7 +121,9 @@ __all__ = [
     "fingerprint",
     "given",
     "handler",
+    "lift",
     "load",
+    "lower",
     "retired",
     "rows",
     "upgrade",

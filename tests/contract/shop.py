@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import PositiveInt
 from sqlalchemy import DDL, CheckConstraint, ForeignKey, Identity, Numeric, String, event, func, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, synonym
 
 from dateline import (
     Assigned,
@@ -29,6 +29,8 @@ from dateline import (
     check,
     given,
     handler,
+    lift,
+    lower,
     rows,
     value,
 )
@@ -108,6 +110,41 @@ class Line(Base):
     purchase: Mapped[int] = mapped_column(ForeignKey("purchase.number"), primary_key=True)
     place: Mapped[int] = mapped_column(primary_key=True)
     after: Mapped[int | None] = mapped_column(default=None)
+
+
+class Parcel(Base):
+    """It had a weight as a text, a `label` that is now `title`, and a `colour` that nobody needed."""
+
+    __tablename__ = "parcel"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    amount: Mapped[int]
+    unit: Mapped[str]
+    title: Mapped[str]
+    label: Mapped[str] = synonym("title", init=False)
+
+
+@lower(Parcel)
+def weight(amount: int, unit: str) -> str:
+    if unit not in ("g", "kg"):
+        raise ValueError(unit)
+    return f"{amount} {unit}"
+
+
+@lift(Parcel)
+def weighed(weight: str) -> dict[str, Any]:
+    amount, unit = weight.split()
+    return {"amount": int(amount), "unit": unit}
+
+
+@lower(Parcel)
+def colour() -> str:
+    return "brown"
+
+
+@lift(Parcel)
+def uncoloured(colour: str = "") -> dict[str, Any]:
+    return {}
 
 
 class Voucher(Base):

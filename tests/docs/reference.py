@@ -55,6 +55,8 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "retired": (),
             "upgrade": (),
             "downgrade": (),
+            "lower": (),
+            "lift": (),
             "Yields": (),
             "Plan": ("of", "steps", "after"),
             "decide": (),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from dateline.core.head import lifted
 from dateline.core.meta import NewId
 from dateline.core.snapshot import Record
 from dateline.core.step import Step
@@ -83,9 +84,11 @@ class Operation(Step, Generic[T]):
     Args:
         key_values: The primary key's values in its order; None where the database assigns the key.
         row_key: The same as text.
+        named: Values of columns that the table no longer has, as an old layer's step names them.
     """
 
     verb: str = ""
+    named: Mapping[str, Any] = MappingProxyType({})
 
     mapped: Any
     table: Table
@@ -139,6 +142,9 @@ class Insert(Operation[T]):
         self.mapped = table
         self.table = seen = table_of(table)
         where = f"Insert({seen.name})"
+        if seen.lifts:
+            self.named = {name: value for name, value in given.items() if name in seen.lifts}
+            given = lifted(seen, given, where)
         _checked(seen, given, where)
         if len(given) < len(seen.columns):
             for name, column in seen.columns.items():
@@ -196,6 +202,9 @@ class Update(Operation[T]):
         where = f"Update({seen.name})"
         if not values:
             raise WrongColumn(f"{where} changes nothing; name at least one column")
+        if seen.lifts:
+            self.named = {name: value for name, value in values.items() if name in seen.lifts}
+            values = lifted(seen, values, where)
         for name, value in values.items():
             if name in seen.key:
                 raise WrongColumn(

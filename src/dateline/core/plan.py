@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, NamedTuple, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
 
 from dateline.core.amendment import Amended
 from dateline.core.effect import Effect
@@ -129,6 +129,11 @@ class Plan:
         Raises:
             LookupError: When a step deletes the row; `plan.steps(Delete[…])` tells beforehand.
         """
+        head = (record.__pydantic_private__ or {}).get("_head")
+        if head is not None:
+            # What it says of old columns follows from what steps do to today's.
+            assert record.__head__ is not None
+            return cast("R", record.__head__.made(self.after(head)))
         row, table = row_key_of(record), record.__table__
         values: dict[str, Any] = {}
         gone = False
@@ -138,7 +143,8 @@ class Plan:
                 if isinstance(operation, Insert):
                     # A new row: what it does not name is empty, whatever the old one held.
                     values = dict.fromkeys(set(type(record).model_fields) - set(operation.table.key))
-                values.update({k: v for k, v in operation.values.items() if k in type(record).model_fields})
+                named = {**operation.values, **operation.named}
+                values.update({k: v for k, v in named.items() if k in type(record).model_fields})
         if gone:
             raise LookupError(
                 f"{row_of(record)} is deleted by an earlier step; ask plan.steps(Delete[{table.__name__}]) first"

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache, cached_property
-from types import NoneType, UnionType
+from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from dateline.core.canon import canonical, digest
 from dateline.core.event import Event, places
-from dateline.core.model import PERSONAL, Model, personal_fields, place
+from dateline.core.model import PERSONAL, Model, faults, personal_fields, place
 from dateline.core.query import Query, Rows, Value
 from dateline.core.table import Table, row_key, table_of
-from dateline.errors import NotQueried, WrongColumn
+from dateline.errors import Malformed, NotQueried, WrongColumn
 
 __all__ = ["Field", "Record", "Snapshot", "fields_of", "fingerprint", "key_of", "row_of"]
 
@@ -33,6 +35,14 @@ class Record(Model, Generic[T]):
     __table__: ClassVar[Any] = None
     __subject__: ClassVar[str | None] = None
     __personal_columns__: ClassVar[Mapping[str, Any]] = {}
+    __head__: ClassVar[AtHead | None] = None
+
+    def __eq__(self, other: object) -> bool:
+        """Two records are equal where their fields are, whatever they were made of."""
+        return type(self) is type(other) and isinstance(other, Record) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
 
     def __init_subclass__(cls, *, subject: str | None = None, **config: Any) -> None:
         super().__init_subclass__(**config)
@@ -53,15 +63,66 @@ class Record(Model, Generic[T]):
         cls.__subject__ = subject or cls.__subject__
         where = f"{cls.__module__}.{cls.__qualname__}"
         table = table_of(mapped)
-        table.known(cls.model_fields, where)
+        old = [name for name in cls.model_fields if name not in table.columns and name in table.lowers]
+        table.known((name for name in cls.model_fields if name not in old), where)
+        cls.__head__ = _at_head(cls, table, old) if old else None
         missing = [name for name in table.key if name not in cls.model_fields]
         if missing:
             raise WrongColumn(f"{where}: a record holds its row's whole primary key; add {', '.join(missing)}")
         _fitting(cls, table)
-        cls.__personal_columns__ = {name: True for name, column in table.columns.items() if column.personal}
+        personal = {name: True for name, column in table.columns.items() if column.personal}
+        made_of = {name: table.lowers[name].parts for name in old}
+        cls.__personal_columns__ = personal | {
+            n: True for n, parts in made_of.items() if personal.keys() & parts.keys()
+        }
         for name in places(cls.__subject__ or ""):
             if name not in cls.model_fields:
                 raise WrongColumn(f"{where}: its subject names {name!r}, which is not a field of it")
+
+
+@dataclass(frozen=True, eq=False)
+class AtHead:
+    """How a record that names columns which its table no longer has is read: as another record, of today's columns.
+
+    Args:
+        made: Makes the one of the other; which is kept, since later steps may change it.
+    """
+
+    record: type[Record[Any]]
+    made: Callable[[Record[Any]], Record[Any]]
+
+
+def _at_head(record: type[Record[Any]], table: Table, old: list[str]) -> AtHead:
+    parts = {part: hint for name in old for part, hint in table.lowers[name].parts.items()}
+    kept = {name: info.rebuild_annotation() for name, info in record.model_fields.items() if name not in old}
+    space = {"__module__": record.__module__, "__annotations__": {**parts, **kept}}
+    base: Any = Record
+    head = new_class(
+        f"{record.__name__}AtHead",
+        (base[record.__table__],),
+        {"subject": record.__subject__},
+        lambda held: held.update(space),
+    )
+
+    def made(found: Record[Any]) -> Record[Any]:
+        values = {name: getattr(found, name) for name in kept}
+        for name in old:
+            lower = table.lowers[name]
+            try:
+                values[name] = lower.call(**{part: getattr(found, part) for part in lower.parts})
+            except Exception as error:
+                # Its text stays in the chained cause: it may hold what is in the row.
+                raise Malformed(
+                    f"{place(lower.call)} raised {type(error).__name__} over a row of {table.name}"
+                ) from error
+        try:
+            lowered = record(**values)
+        except ValidationError as error:
+            raise faults(f"{record.__qualname__} (made of what {table.name} holds today)", error) from None
+        object.__setattr__(lowered, "__pydantic_private__", {"_head": found})
+        return lowered
+
+    return AtHead(head, made)
 
 
 _TEXTS: frozenset[Any] = frozenset({str, bytes, UUID})
@@ -93,6 +154,8 @@ def _fitting(record: type[Record[Any]], table: Table) -> None:
         return
     handled = {name for one in validators.field_validators.values() for name in one.info.fields}
     for name, info in record.model_fields.items():
+        if name not in table.columns:
+            continue
         takes = table.columns[name].takes
         if takes is None or handled & {name, "*"} or not all(_plain(found) for found in info.metadata):
             continue
@@ -190,6 +253,18 @@ class Field:
     def place(self) -> str:
         """Snapshot and field with the folder of its date, as the record names them: two dates may use one name."""
         return ".".join((*self.snapshot.__module__.split(".")[-2:], self.path))
+
+    @property
+    def read(self) -> type[Record[Any]]:
+        """The record as which its rows are read: its own, or that of today's columns."""
+        assert self.record is not None
+        return self.record if self.record.__head__ is None else self.record.__head__.record
+
+    def lowered(self, rows: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return what was read as the handlers see it."""
+        if self.record is None or self.record.__head__ is None:
+            return rows
+        return tuple(map(self.record.__head__.made, rows))
 
     @cached_property
     def plain(self) -> bool:

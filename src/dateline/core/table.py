@@ -5,11 +5,11 @@ Seen through the attributes that SQLAlchemy gives its mapped classes, so that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from math import isnan
 from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -18,7 +18,7 @@ from dateline.core.canon import canonical, plain
 from dateline.core.model import PERSONAL
 from dateline.errors import WrongColumn, WrongValue
 
-__all__ = ["PLAIN", "SURE", "Column", "Table", "row_key", "table_of"]
+__all__ = ["PLAIN", "SURE", "Column", "Lift", "Lower", "Table", "row_key", "table_of"]
 
 PLAIN: frozenset[type] = frozenset({str, int, float, bool, bytes, Decimal, datetime, date, time, timedelta})
 """Types whose values say by themselves whether a column can hold them."""
@@ -99,17 +99,47 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Lower:
+    """What tells an old column's value of a row.
+
+    Args:
+        parts: The columns of today that it is made of, with their types.
+    """
+
+    call: Callable[..., Any]
+    parts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lift:
+    """What turns values of old columns into those of today.
+
+    Args:
+        columns: The old ones that it takes together.
+        needed: Those of them that have to be named.
+    """
+
+    call: Callable[..., Mapping[str, Any]]
+    columns: tuple[str, ...]
+    needed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A mapped table as decisions see it.
 
     Args:
         name: The table's name in the database, with its schema where it has one.
         key: The primary key's columns, in its order.
+        lowers: How old columns are read.
+        lifts: How old columns are written.
     """
 
     name: str
     columns: Mapping[str, Column]
     key: tuple[str, ...]
+    lowers: dict[str, Lower] = field(default_factory=dict, compare=False, repr=False)
+    lifts: dict[str, Lift] = field(default_factory=dict, compare=False, repr=False)
 
     def known(self, names: Iterable[str], where: str) -> None:
         """Refuse names that are no columns.
@@ -142,7 +172,25 @@ def table_of(mapped: Any) -> Table:
     }
     names = {column: name for name, column in mapper.columns.items()}
     key = tuple(names[column] for column in mapper.local_table.primary_key.columns)
-    return Table(str(mapper.local_table.fullname), columns, key)
+    made = Table(str(mapper.local_table.fullname), columns, key)
+    for name, target in mapper.synonyms.items():
+        # Another name of a column that there is, for those who knew it by that.
+        if target.name in columns:
+            made.lowers[name] = Lower(
+                lambda **parts: next(iter(parts.values())),
+                {target.name: _value_of(hints.get(name, hints.get(target.name, Any)))},
+            )
+            made.lifts[name] = Lift(partial(_renamed, target.name), (name,), frozenset((name,)))
+    return made
+
+
+def _value_of(hint: Any) -> Any:
+    """Return the type of a column's values, of which a model says `Mapped[…]`."""
+    return get_args(hint)[0] if getattr(get_origin(hint), "__name__", "") == "Mapped" else hint
+
+
+def _renamed(target: str, /, **named: Any) -> Mapping[str, Any]:
+    return dict.fromkeys((target,), next(iter(named.values())))
 
 
 def _hints(mapped: Any) -> Mapping[str, Any]:

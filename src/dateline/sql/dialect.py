@@ -219,7 +219,7 @@ def select_of(one: Field, image: Any) -> Select[Any]:
             )
     mapper = one.record.__table__.__mapper__
     # In the canonical order, so that the server's text of a row can be its canonical form.
-    columns = [image(mapper.columns[name]).label(name) for name in sorted(one.record.model_fields)]
+    columns = [image(mapper.columns[name]).label(name) for name in sorted(one.read.model_fields)]
     ordering = query.order_by or tuple(mapper.local_table.primary_key.columns)
     made = select(*columns).select_from(mapper.local_table).where(*query.criteria).order_by(*ordering)
     # Of the text, not a parameter: it is the same for every event.

@@ -115,7 +115,7 @@ def verbatim(one: Field) -> bool:
     Not of personal columns, which leave it; nor where a record makes of a column what the server does not write.
     """
     record = one.record
-    if record is None or not straight(record) or personal_fields(record):
+    if record is None or record.__head__ is not None or not straight(record) or personal_fields(record):
         return False
     columns = record.__table__.__mapper__.columns
     return all(bare(field.annotation) is written(columns[name].type) for name, field in record.model_fields.items())

@@ -28,7 +28,7 @@ class RowSealer:
         for record in versions.records:
             columns = record.__table__.__mapper__.columns
             known = self._personal.setdefault(record.__table__, self._own(record.__table__))
-            known.update({columns[name].name: name for name in personal_fields(record)})
+            known.update({columns[name].name: name for name in personal_fields(record) if name in columns})
             if record.__subject__:
                 self._subjects.setdefault(record.__table__, record.__subject__)
 

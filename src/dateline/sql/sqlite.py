@@ -176,8 +176,8 @@ def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
             return tuple(adapter.validate_python(readers[0](row[0]) if readers[0] else row[0]) for row in rows)
 
         return _checked(one, single)
-    names = sorted(one.record.model_fields)
-    validate = one.record.__pydantic_validator__.validate_python
+    names = sorted(one.read.model_fields)
+    validate = one.read.__pydantic_validator__.validate_python
     converted = [(name, read) for name, read in zip(names, readers, strict=True) if read is not None]
 
     def many(rows: Sequence[Sequence[Any]]) -> Values:
@@ -187,7 +187,7 @@ def _decoder(one: Field) -> Callable[[Sequence[Sequence[Any]]], Values]:
             for name, read in converted:
                 fields[name] = read(fields[name])
             made.append(validate(fields))
-        return tuple(made)
+        return one.lowered(tuple(made))
 
     return _checked(one, many)
 

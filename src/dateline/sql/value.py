@@ -35,12 +35,12 @@ def decoder(one: Field) -> Callable[[str], Values]:
         holder = create_model("Value", __config__=ConfigDict(strict=True), value=(annotation | None, ...))
         values: TypeAdapter[Any] = TypeAdapter(tuple[holder, ...])  # type: ignore[valid-type]  # made at run time
         return lambda text: tuple(found.value for found in _validated(one, values.validator.validate_json, text))
-    record = one.record
+    record = one.read
     columns = record.__table__.__mapper__.columns
     if all(_direct(columns[name].type) for name in record.model_fields):
         rows: TypeAdapter[Any] = TypeAdapter(tuple[record, ...])  # type: ignore[valid-type]  # known at run time only
         read = rows.validator.validate_json
-        return lambda text: _validated(one, read, text)
+        return lambda text: one.lowered(_validated(one, read, text))
 
     readers = {name: _reader(columns[name].type, field) for name, field in record.model_fields.items()}
 
@@ -56,7 +56,7 @@ def decoder(one: Field) -> Callable[[str], Values]:
             record.model_validate({name: value(name, found) for name, found in row.items()}) for row in json.loads(text)
         )
 
-    return lambda text: _validated(one, convert, text)
+    return lambda text: one.lowered(_validated(one, convert, text))
 
 
 _UNFIT = "what the database holds does not fit its type"
