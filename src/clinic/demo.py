@@ -24,6 +24,7 @@ from dateline import (
     Committed,
     Effect,
     Entry,
+    Event,
     KeyReused,
     Plan,
     Preview,
@@ -36,7 +37,7 @@ from dateline.core.operation import Operation
 from versions.v2018_07_30.drugs import ListDrug
 from versions.v2018_07_30.invitations import AcceptInvitation, SendInvitation
 from versions.v2018_07_30.patients import NoteAllergy, RegisterPatient
-from versions.v2018_07_30.prescriptions import SubmitPrescription
+from versions.v2021_10_04.prescriptions import SubmitPrescription
 
 __all__ = ["Day", "play", "timeline"]
 
@@ -143,7 +144,7 @@ def _open_the_doors(day: Day) -> None:
 
 
 def _isoniazid(day: Day) -> SubmitPrescription:
-    return SubmitPrescription(patient=day.patient("Ada"), drug="isoniazid", dose_mg=Decimal(300), days=28)
+    return SubmitPrescription(patient=day.patient("Ada"), drug="isoniazid", amount=Decimal(300), days=28)
 
 
 def _look_before(day: Day) -> Preview:
@@ -161,7 +162,17 @@ def _look_before(day: Day) -> Preview:
 
 
 def _previewed(day: Day, *, version: str | None = None) -> Preview:
-    found = day.runner.preview(_isoniazid(day), actor=DOCTOR, version=version)
+    event: Event = _isoniazid(day)
+    if version is not None:
+        # In those days a dose was a text.
+        body = {
+            "patient": event.subjects[0].removeprefix("patient:"),
+            "drug": "isoniazid",
+            "dose": "300 mg",
+            "days": 28,
+        }
+        event = day.runner.event("prescription.submit", body, version=version)
+    found = day.runner.preview(event, actor=DOCTOR, version=version)
     if isinstance(found, Refused):
         raise found
     return found
@@ -180,7 +191,7 @@ def _refuse(day: Day) -> None:
         "A refusal",
         "Amoxicillin is a penicillin. Every check runs, each says why, and that somebody tried is recorded.",
     )
-    event = SubmitPrescription(patient=day.patient("Ada"), drug="amoxicillin", dose_mg=Decimal(500), days=7)
+    event = SubmitPrescription(patient=day.patient("Ada"), drug="amoxicillin", amount=Decimal(500), days=7)
     refusal = _refused(Rejected, lambda: day.runner.dispatch(event, actor=DOCTOR))
     table = day.table("code", "why", "said by", "since")
     for one in refusal.rejections:
@@ -203,7 +214,7 @@ def _notice_what_changed(day: Day) -> None:
         "A stale snapshot",
         "Ibuprofen for Ben is previewed. Before the doctor says yes, the desk writes down Ben's new telephone number.",
     )
-    event = SubmitPrescription(patient=day.patient("Ben"), drug="ibuprofen", dose_mg=Decimal(400), days=3)
+    event = SubmitPrescription(patient=day.patient("Ben"), drug="ibuprofen", amount=Decimal(400), days=3)
     preview = day.runner.preview(event, actor=DOCTOR)
     day.runner.dispatch(RegisterPatient(patient=day.patient("Ben"), name="Ben", phone="+31 555 0199"), actor=RECEPTION)
     stale = _refused(StaleSnapshot, lambda: day.runner.dispatch(event, actor=DOCTOR, expects=preview))
@@ -217,7 +228,7 @@ def _notice_what_changed(day: Day) -> None:
 def _answer_a_repetition(day: Day) -> None:
     day.scene("A repeated key", "The network lost the answer, so the same request comes again under the same key.")
     key = f"day-{day.token}-cleo"
-    event = SubmitPrescription(patient=day.patient("Cleo"), drug="ibuprofen", dose_mg=Decimal(200), days=2)
+    event = SubmitPrescription(patient=day.patient("Cleo"), drug="ibuprofen", amount=Decimal(200), days=2)
     first = day.runner.dispatch(event, actor=DOCTOR, key=key)
     again = day.runner.dispatch(event, actor=DOCTOR, key=key)
     day.good(f"first:  event {first.seq}, committed")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 from sqlalchemy import Dialect, ForeignKey, Index, Numeric, String, TypeDecorator
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, synonym
 from sqlalchemy.types import TypeEngine
 
-from dateline import Instant, Personal
+from dateline import Instant, Personal, Unrepresentable, lift, lower
 
 __all__ = [
     "Acceptance",
@@ -105,7 +105,11 @@ class Drug(Base):
 
 
 class Prescription(Base):
-    """One drug for one patient, for some days."""
+    """One drug for one patient, for some days.
+
+    Until 2019 it had a `dose` as a text, until 2021 a `dose_mg`; its `directions` were called `instructions`; and it had a `prescriber`,
+    until nobody asked the table any more for what the trail knows. Dated layers go on naming what they knew.
+    """
 
     __tablename__ = "prescription"
     __table_args__ = (Index("prescription_of_patient", "patient", "drug"),)
@@ -113,10 +117,47 @@ class Prescription(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     patient: Mapped[str] = mapped_column(ForeignKey("patient.id"))
     drug: Mapped[str] = mapped_column(ForeignKey("drug.id"))
-    dose_mg: Mapped[Decimal]
+    amount: Mapped[Decimal]
+    unit: Mapped[str] = mapped_column(String(8))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
-    instructions: Mapped[Personal[str] | None] = mapped_column(String(500), default=None)
+    every_hours: Mapped[int | None] = mapped_column(default=None)
+    directions: Mapped[Personal[str] | None] = mapped_column(String(500), default=None)
+    instructions: Mapped[Personal[str] | None] = synonym("directions", init=False)
+
+
+@lower(Prescription)
+def dose(amount: Decimal, unit: str) -> str:
+    """As doctors wrote it in 2018."""
+    return f"{amount:f} {unit}"
+
+
+@lift(Prescription)
+def dose_as_text(dose: str) -> dict[str, Any]:
+    """Split it; the table of today has no place for what is no amount with a unit."""
+    amount, _, unit = dose.partition(" ")
+    try:
+        return {"amount": Decimal(amount), "unit": {"mg": "mg", "g": "g"}[unit]}
+    except (InvalidOperation, KeyError):
+        raise Unrepresentable("the dose is no amount in mg or g") from None
+
+
+@lower(Prescription)
+def dose_mg(amount: Decimal, unit: str) -> Decimal:
+    """As it was kept in 2019."""
+    return amount * 1000 if unit == "g" else amount
+
+
+@lift(Prescription)
+def dose_in_mg(dose_mg: Decimal) -> dict[str, Any]:
+    """Milligrams say their unit now."""
+    return {"amount": dose_mg, "unit": "mg"}
+
+
+@lift(Prescription)
+def whoever_prescribed(prescriber: str) -> dict[str, Any]:
+    """The trail knows who; the table has no column for it any more."""
+    return {}
 
 
 class Invitation(Base):

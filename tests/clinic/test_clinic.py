@@ -20,7 +20,7 @@ from versions.v2013_02_01.observations import RecordObservation
 from versions.v2018_07_30.drugs import ListDrug
 from versions.v2018_07_30.invitations import AcceptInvitation, SendInvitation
 from versions.v2018_07_30.patients import NoteAllergy, RegisterPatient
-from versions.v2018_07_30.prescriptions import SubmitPrescription
+from versions.v2021_10_04.prescriptions import SubmitPrescription
 
 NAME, PHONE, WORDS = "Ada Sesame", "+31 20 555 0101", "Never with grapefruit juice."
 AT = datetime(2019, 5, 6, 9, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ def clinic(database: str) -> Iterator[Runner]:
 
 
 def submit(drug: str = "isoniazid", *, days: int = 1, words: str | None = None) -> SubmitPrescription:
-    return SubmitPrescription(patient="ada", drug=drug, dose_mg=Decimal("300.0"), days=days, instructions=words)
+    return SubmitPrescription(patient="ada", drug=drug, amount=Decimal("300.0"), days=days, instructions=words)
 
 
 def entered(clinic: Runner, event: Event, at: datetime, version: str | None = None) -> Any:
@@ -58,8 +58,8 @@ def test_a_prescription_is_written_and_told_with_the_dose_as_it_was_given(clinic
     done = clinic.dispatch(submit("amoxicillin", words=WORDS), actor="dr-7")
 
     with clinic.engine.connect() as connection:
-        written = connection.execute(select(Prescription.dose_mg, Prescription.instructions)).one()
-    assert (str(written.dose_mg), written.instructions) == ("300.0", WORDS)
+        written = connection.execute(select(Prescription.amount, Prescription.directions)).one()
+    assert (str(written.amount), written.directions) == ("300.0", WORDS)
     assert [(one.kind, one.payload["phone"]) for one in done.effects] == [("patient.notify", PHONE)]
 
 
@@ -97,8 +97,11 @@ def test_a_liver_panel_is_recent_for_28_days(clinic: Runner, later: timedelta, p
 
 
 def test_two_days_before_there_was_no_liver_panel(clinic: Runner) -> None:
-    entered(clinic, submit(), AT, version="2018-07-31")
-    entered(clinic, submit(), AT + timedelta(days=2), version="2018-08-01")
+    # In those days a dose was a text.
+    body = {"patient": "ada", "drug": "isoniazid", "dose": "300 mg", "days": 1}
+    event = clinic.event("prescription.submit", body, version="2018-07-31")
+    entered(clinic, event, AT, version="2018-07-31")
+    entered(clinic, event, AT + timedelta(days=2), version="2018-08-01")
 
     found = [entry for entry in entries(clinic) if entry.kind == "prescription.submit"]
 

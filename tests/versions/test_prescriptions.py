@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given as given_
+from hypothesis import strategies as st
 
 from clinic.effects import NotifyPatient, TellNurses
 from clinic.tables import Prescription, Task
-from dateline import Insert, Reject
+from dateline import Event, Insert, Reject, Unrepresentable, decide, load
 from versions.v2018_07_30 import prescriptions as rules
 from versions.v2018_08_01 import prescriptions as later
+from versions.v2019_02_11 import prescriptions as numbers
+from versions.v2021_10_04 import prescriptions as units
+
+CLINIC = load("versions")
 
 AT = datetime(2018, 8, 2, 9, 0, tzinfo=UTC)
 ID = UUID("018f0000-0000-7000-8000-000000000001")
@@ -23,7 +30,7 @@ PARACETAMOL = rules.Prescribable(id="paracetamol", ingredient="paracetamol")
 
 def submit(*, days: int = 5, instructions: str | None = None) -> rules.SubmitPrescription:
     return rules.SubmitPrescription(
-        patient="ada", drug="paracetamol", dose_mg=Decimal("500.0"), days=days, instructions=instructions
+        patient="ada", drug="paracetamol", dose="500.0 mg", days=days, instructions=instructions
     ).stamped(at=AT, actor="dr-7")
 
 
@@ -61,10 +68,11 @@ def test_a_prescription_begins_at_once_and_ends_by_itself() -> None:
             id=event.new_id("prescription"),
             patient="ada",
             drug="paracetamol",
-            dose_mg=Decimal("500.0"),
+            amount=Decimal("500.0"),
+            unit="mg",
             starts_at=AT,
             ends_at=AT + timedelta(days=5),
-            instructions="After meals.",
+            directions="After meals.",
         )
     ]
 
@@ -113,3 +121,93 @@ def test_a_hepatotoxic_drug_comes_with_a_liver_panel_that_the_nurses_hear_of() -
 def test_there_is_no_liver_panel_for_other_drugs_nor_where_one_is_recent() -> None:
     for known in (liver(hepatotoxic=False), liver(hepatotoxic=True, recent=True)):
         assert list(later.a_hepatotoxic_drug_comes_with_a_liver_panel(submit(), chart(), known)) == []
+
+
+# One dose in three shapes -----------------------------------------------------------------------------------------------
+
+AS_TEXT = submit(instructions="After meals.")
+IN_MG = numbers.SubmitPrescription(
+    patient="ada", drug="paracetamol", dose_mg=Decimal("500.0"), days=5, instructions="After meals."
+).stamped(at=AT, actor="dr-7")
+WITH_UNIT = units.SubmitPrescription(
+    patient="ada", drug="paracetamol", amount=Decimal("500.0"), days=5, instructions="After meals."
+).stamped(at=AT, actor="dr-7")
+
+
+def written(event: Event, version: str) -> dict[str, Any]:
+    """Return the row that a version writes, without the id that hangs on the event."""
+    plan = decide(
+        event, chart(), *([liver(hepatotoxic=False)] if version > "2018-08" else ()), version=version, versions=CLINIC
+    )
+    [insert] = plan.steps(Insert)
+    return {name: value for name, value in insert.values.items() if value is not None and name != "id"}
+
+
+@pytest.mark.parametrize(
+    ("event", "version"),
+    [
+        (AS_TEXT, "2018-07-30"),
+        (AS_TEXT, "2018-08-01"),
+        *((event, "2019-02-11") for event in (AS_TEXT, IN_MG)),
+        *((event, "2021-10-04") for event in (AS_TEXT, IN_MG, WITH_UNIT)),
+    ],
+)
+def test_every_shape_is_the_same_row_under_every_version_that_knows_it(event: Event, version: str) -> None:
+    assert written(event, version) == {
+        "patient": "ada",
+        "drug": "paracetamol",
+        "amount": Decimal("500.0"),
+        "unit": "mg",
+        "starts_at": AT,
+        "ends_at": AT + timedelta(days=5),
+        "directions": "After meals.",
+    }
+
+
+def test_what_only_the_newest_shape_says_is_written_and_told() -> None:
+    event = units.SubmitPrescription(
+        patient="ada", drug="paracetamol", amount=Decimal(1), unit="g", every_hours=8, days=2
+    )
+    event = event.stamped(at=AT, actor="dr-7")
+
+    plan = decide(event, chart(), liver(hepatotoxic=True), version="2021-10-04", versions=CLINIC)
+
+    [written] = [one for one in plan.steps(Insert) if one.mapped is Prescription]
+    assert {name: written.values[name] for name in ("amount", "unit", "every_hours")} == {
+        "amount": 1,
+        "unit": "g",
+        "every_hours": 8,
+    }
+    [told] = plan.steps(NotifyPatient)
+    assert told.text == "Ada: your doctor prescribed paracetamol, 1 g every 8 hours, for 2 days."
+
+
+@pytest.mark.parametrize("dose", ["a little", "5", "5 drops", "nan mg", "-1 mg", "1000000 mg", "0.0001 mg"])
+def test_a_dose_that_was_no_amount_is_refused_from_2019_on(dose: str) -> None:
+    event = rules.SubmitPrescription(patient="ada", drug="paracetamol", dose=dose, days=1).stamped(at=AT, actor="dr-7")
+
+    with pytest.raises(Unrepresentable, match="the dose is no amount in mg or g"):
+        decide(event, chart(), liver(hepatotoxic=False), version="2019-02-11", versions=CLINIC)
+
+
+grams = st.builds(
+    units.SubmitPrescription,
+    patient=st.just("ada"),
+    drug=st.just("paracetamol"),
+    amount=st.decimals("0.001", "999.999", places=3),
+    unit=st.sampled_from(["mg", "g"]),
+    every_hours=st.none() | st.integers(1, 48),
+    days=st.integers(1, 365),
+)
+
+
+@given_(grams)
+def test_down_and_up_again_loses_what_it_says_and_nothing_more(new: units.SubmitPrescription) -> None:
+    old = units.in_mg(new)
+
+    again = units.with_unit(old)
+
+    kept = set(type(new).model_fields) - {"amount", "unit", "every_hours"}
+    assert all(getattr(again, name) == getattr(new, name) for name in kept)
+    assert units.in_mg(again) == old
+    assert numbers.read(numbers.write(old)) == old

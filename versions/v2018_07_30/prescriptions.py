@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from clinic.effects import NotifyPatient
-from clinic.tables import Allergy, Code, Drug, Milligrams, Patient, Prescription, Words
+from clinic.tables import Allergy, Code, Drug, Patient, Prescription, Words
 from dateline import Event, Insert, Personal, Record, Reject, Snapshot, Yields, check, given, handler, rows
 
 
@@ -19,7 +19,7 @@ class SubmitPrescription(Event, kind="prescription.submit", subjects=("patient:{
 
     patient: Code
     drug: Code
-    dose_mg: Milligrams
+    dose: Words
     days: Annotated[int, Field(ge=1, le=365)]
     instructions: Personal[Words] | None = None
 
@@ -88,12 +88,13 @@ def not_prescribed_already(event: SubmitPrescription, chart: Chart) -> Yields[Re
 @handler
 def the_prescription_is_written(event: SubmitPrescription, chart: Chart) -> Yields[Insert[Prescription]]:
     """It begins at once and ends by itself."""
-    yield Insert(
+    yield Insert(  # type: ignore[call-arg]  # the columns of its day
         Prescription,
         id=event.new_id("prescription"),
         patient=chart.patient.id,
         drug=chart.drug.id,
-        dose_mg=event.dose_mg,
+        dose=event.dose,
+        prescriber=event.meta.actor.id,
         starts_at=event.meta.at,
         ends_at=event.meta.at + timedelta(days=event.days),
         instructions=event.instructions,
@@ -103,7 +104,7 @@ def the_prescription_is_written(event: SubmitPrescription, chart: Chart) -> Yiel
 @handler
 def the_patient_is_told(event: SubmitPrescription, chart: Chart) -> Yields[NotifyPatient]:
     """Whoever takes a drug knows which, how much, and for how long."""
-    dose = f"{event.drug}, {event.dose_mg:f} mg, for {event.days} day{'s' if event.days > 1 else ''}"
+    dose = f"{event.drug}, {event.dose}, for {event.days} day{'s' if event.days > 1 else ''}"
     how = f" {event.instructions}" if event.instructions else ""
     yield NotifyPatient(
         patient=chart.patient.id,

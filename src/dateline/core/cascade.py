@@ -31,6 +31,7 @@ from dateline.errors import (
     SameLayer,
     Unassigned,
     UndeclaredStep,
+    Unrepresentable,
     WrongRole,
 )
 
@@ -352,6 +353,9 @@ class Cascade:
             if function.where in str(error):
                 raise
             raise type(error)(f"{function.where} ({function.day}): {error}") from error
+        except Unrepresentable:
+            # What a released layer would write has no place in the table of today: that is told to whoever sent it.
+            raise
         except RecursionError:
             raise HandlerFailed(f"{function.where} ({function.day}) recurses without end") from None
         except ValidationError as error:
