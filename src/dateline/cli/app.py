@@ -13,7 +13,9 @@ import typer
 from rich.console import Console
 
 from dateline.cli.document import document, text
+from dateline.cli.explain import explain
 from dateline.cli.timeline import show
+from dateline.core.catalogue import explained
 from dateline.core.mask import masked
 from dateline.core.version import Versions
 from dateline.errors import BadVersion
@@ -192,6 +194,35 @@ def trail(
         console.print(
             "No such events." if tenant else "No such events. Where tenants are kept apart, name one: --tenant."
         )
+
+
+@app.command("explain")
+def explained_(
+    kind: Annotated[str, typer.Argument(help="The events' kind, such as prescription.submit.")],
+    versions: Annotated[
+        str,
+        typer.Option(
+            envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."
+        ),
+    ],
+    version: Annotated[
+        date | None,
+        typer.Option(parser=_date, metavar="DATE", help="The version, in force or not; without it, the newest."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell what a version does with a kind of event: who decides and since when, what is read, and what can come of it.
+
+    With --json: one object with the keys kind, version, shape, shapes, requires, subjects, doc, input, slots, reads, operations,
+    effects, rejections, digest.
+    """
+    loaded = _loaded(versions)
+    assert loaded is not None
+    found = explained(loaded, kind, version)
+    if json:
+        _write(text(found.document()))
+    else:
+        explain(_Console(highlight=False), found)
 
 
 class Left(Exception):
