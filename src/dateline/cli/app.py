@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from dateline.cli.check import report
 from dateline.cli.document import document, text
 from dateline.cli.explain import explain
 from dateline.cli.timeline import show
 from dateline.core.catalogue import explained
+from dateline.core.check import checked, refused
 from dateline.core.mask import masked
 from dateline.core.version import Versions
-from dateline.errors import BadVersion
+from dateline.errors import BadVersion, Unloadable
 from dateline.run.loading import load
 from dateline.run.reader import Reader
 
@@ -223,6 +225,38 @@ def explained_(
         _write(text(found.document()))
     else:
         explain(_Console(highlight=False), found)
+
+
+@app.command()
+def check(
+    versions: Annotated[
+        str,
+        typer.Option(
+            envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Look for what is wrong with versions, without running anything. Exits with 1 if there is an error.
+
+    Impure code in checks and handlers and what they call, steps that are not announced or share a key, imports of later dates, columns that
+    nobody looks at, and whatever keeps the versions from being loaded.
+
+    With --json: one object with the keys ok, errors, warnings, and findings, a list of {file, line, name, rule, severity, reason, mend}.
+    """
+    try:
+        loaded = _loaded(versions)
+        assert loaded is not None
+        found = checked(loaded)
+    except Unloadable as error:
+        found = (refused(error),)
+    errors = sum(one.severity == "error" for one in found)
+    if json:
+        findings = [one.document() for one in found]
+        _write(text({"ok": not errors, "errors": errors, "warnings": len(found) - errors, "findings": findings}))
+    else:
+        report(_Console(highlight=False), found, versions)
+    raise typer.Exit(1 if errors else 0)
 
 
 class Left(Exception):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dateline.core.canon import canonical
 from dateline.core.entry import Entry, Written
 
-__all__ = ["changed", "document", "printable", "text"]
+__all__ = ["changed", "document", "here", "printable", "text"]
 
 
 def text(value: Any) -> str:
@@ -24,6 +25,12 @@ def text(value: Any) -> str:
 def printable(told: str) -> str:
     """Return a text in which whatever could steer a terminal, or break a line, is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+
+
+def here(file: str) -> str:
+    """Return a file's path as one would type it where one stands."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def changed(one: Written) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from dateline.cli.document import here
 from dateline.core.catalogue import Explanation, Holder, Standing
 
 __all__ = ["explain"]
@@ -68,9 +68,7 @@ def _slot(slot: Standing) -> Iterable[Text]:
 
 
 def _place(holder: Holder) -> str:
-    path = Path(holder.file)
-    here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{here}:{holder.line}"
+    return f"{here(holder.file)}:{holder.line}"
 
 
 def _reads(found: Explanation) -> Iterable[Text]:

@@ -226,6 +226,11 @@ class Versions:
         return (cascade for history in self._cascades.values() for _, cascade in history)
 
     @property
+    def functions(self) -> tuple[Function, ...]:
+        """All checks and handlers of all dates, in force or not."""
+        return tuple(self._functions.values())
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """All kinds of events that some version knows."""
         return tuple(sorted(self._cascades))

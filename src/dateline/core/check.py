@@ -1,0 +1,144 @@
+"""What can be told to be wrong with versions before anything is decided, as findings: rule, place, reason, mend."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from types import ModuleType
+from typing import Any
+
+from dateline.core.impure import helpers, impurities, names, yields
+from dateline.core.layer import Function
+from dateline.core.source import tree
+from dateline.core.version import Versions
+from dateline.errors import Unloadable
+
+__all__ = ["Finding", "checked", "refused"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing that is wrong, or may be.
+
+    Args:
+        name: The function, or the class, that it is in.
+        rule: A stable word for machines.
+        severity: "error" or "warning".
+    """
+
+    file: str
+    line: int
+    name: str
+    rule: str
+    severity: str
+    reason: str
+    mend: str
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON's types, with keys that stay."""
+        return asdict(self)
+
+
+def checked(versions: Versions) -> tuple[Finding, ...]:
+    """Return what is wrong with versions that can be loaded, by file and line."""
+    found: set[Finding] = set()
+    for function in versions.functions:
+        calls = list(helpers(function.call))
+        for call in calls:
+            code: Any = getattr(call, "__code__", None)
+            for one in impurities(call):
+                found.add(Finding(code.co_filename, one.line, call.__name__, one.rule, "error", one.reason, one.mend))
+        for one in yields(function):
+            file = function.call.__code__.co_filename
+            found.add(Finding(file, one.line, function.name, one.rule, "error", one.reason, one.mend))
+    found.update(_unused(versions))
+    found.update(_newer(versions))
+    return tuple(sorted(found))
+
+
+def _unused(versions: Versions) -> Iterator[Finding]:
+    """Yield the columns of records that nobody who takes their snapshot looks at: each makes a decision stale for nothing."""
+    takers: dict[Any, list[Function]] = {}
+    for function in versions.functions:
+        for snapshot in function.snapshots:
+            takers.setdefault(snapshot, []).append(function)
+    seen: dict[Any, set[str]] = {}
+    fields = {field for cascade in versions.cascades() for field in cascade.fields if field.record is not None}
+    for field in fields:
+        used = {
+            name
+            for function in takers.get(field.snapshot, ())
+            for call in helpers(function.call)
+            for name in names(call)
+        }
+        seen.setdefault(field.record, set()).update(used)
+    for record, used in seen.items():
+        table = next(field.table for field in fields if field.record is record)
+        file, line = _class(record)
+        for name in record.model_fields:
+            if table is not None and name not in table.key and name not in used:
+                yield Finding(
+                    file,
+                    line,
+                    record.__qualname__,
+                    "unused",
+                    "warning",
+                    f"reads {table.name}.{name}, and nobody who takes the record looks at it",
+                    "leave it out, or a change of it makes decisions stale for nothing",
+                )
+
+
+def _class(found: type) -> tuple[str, int]:
+    module = sys.modules.get(found.__module__)
+    file = getattr(module, "__file__", None) or found.__module__
+    if module is not None:
+        for node in _nodes(module):
+            if isinstance(node, ast.ClassDef) and node.name == found.__name__:
+                return file, node.lineno
+    return file, 1
+
+
+def _nodes(module: ModuleType) -> list[ast.stmt]:
+    try:
+        return tree(module).body
+    except (OSError, SyntaxError):
+        return []
+
+
+_DATED = re.compile(r"\.v(\d{4})_(\d{2})_(\d{2})(?:\.|$)")
+
+
+def _newer(versions: Versions) -> Iterator[Finding]:
+    """Yield what a layer imports of later dates: it would change with them."""
+    for layer in versions.layers:
+        module = sys.modules.get(layer.module)
+        for node in _nodes(module) if module is not None else ():
+            if not isinstance(node, ast.ImportFrom | ast.Import):
+                continue
+            base = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for told in [*base, *(f"{(base or [''])[0]}.{one.name}" for one in node.names)]:
+                met = _DATED.search(f".{told}.")
+                if met is not None and date(*map(int, met.groups())) > layer.day:
+                    file = getattr(module, "__file__", None) or layer.module
+                    reason = f"imports {told}, which is of a later date than its own, {layer.day}"
+                    yield Finding(
+                        file, node.lineno, layer.module, "later", "error", reason, "import from older dates only"
+                    )
+                    break
+
+
+_PLACE = re.compile(r"(?P<file>\S+\.py):(?P<line>\d+) (?P<name>\S+?):")
+
+
+def refused(error: Unloadable) -> Finding:
+    """Return why versions cannot be loaded, as a finding."""
+    told = str(error)
+    met = _PLACE.search(told)
+    rule = re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+    file, line, name = (met["file"], int(met["line"]), met["name"]) if met else ("", 0, "")
+    reason, _, mend = (told[met.end() :] if met else told).strip().partition("; ")
+    return Finding(file, line, name, rule, "error", reason, mend)
