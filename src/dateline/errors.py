@@ -22,7 +22,7 @@
     │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion,
     │       NoSuchStep, NotEarlier, Unconvertible
     ├── HandlerFault           a handler that breaks a rule while it runs
-    │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, HandlerFailed
+    │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, Impure, HandlerFailed
     ├── NotCanonical           a value that has no canonical form
     ├── Unreachable            no connection to the database can be had
     │   └── Lost               the connection went away in the middle
@@ -54,6 +54,7 @@ __all__ = [
     "DuplicateKey",
     "HandlerFailed",
     "HandlerFault",
+    "Impure",
     "KeyReused",
     "Lost",
     "Malformed",
@@ -382,6 +383,10 @@ class Unassigned(HandlerFault):
 
 class NoMeta(HandlerFault):
     """A bare event was asked for its meta."""
+
+
+class Impure(HandlerFault):
+    """A handler opened, connected or started something; a decision is made of its event and its snapshots."""
 
 
 class HandlerFailed(HandlerFault):
