@@ -38,6 +38,7 @@ from dateline.errors import (
     StaleSnapshot,
     TooMany,
     UnknownVersion,
+    Unrepresentable,
 )
 from tests.contract.conftest import NOON, Shop
 from tests.contract.shop import Product, Shelf, Stock
@@ -70,6 +71,9 @@ class Rules:
 
         @handler
         def put(event: Try, seen: Seen) -> Yields[Update[Product]]:
+            if event.stock == 9:
+                # As a mapping of old columns does, of what they have no word for today.
+                raise Unrepresentable("there is no nine")
             yield Update(seen.product, stock=event.stock)
 
         self.event, self.longer = Try, Longer
@@ -113,6 +117,7 @@ REFUSALS: dict[str, Callable[[Shop, Any], Any]] = {
     "not-storable": lambda shop, rules: shop.refused(NotStorable, rules.event(stock=2**70)),
     "denied": lambda shop, rules: shop.refused(Denied, rules.event(), at=NOON),
     "unknown-version": lambda shop, rules: shop.refused(UnknownVersion, rules.event(), version="2000-01-01"),
+    "unrepresentable": lambda shop, rules: shop.refused(Unrepresentable, rules.event(stock=9)),
     "shape-newer": lambda shop, rules: shop.refused(ShapeNewerThanVersion, rules.longer(), version="2024-01-01"),
 }
 

@@ -15,14 +15,19 @@ from rich.console import Console
 from dateline.cli.check import report
 from dateline.cli.document import document, text
 from dateline.cli.explain import explain
+from dateline.cli.plan import show as show_plan
 from dateline.cli.timeline import show
 from dateline.core.catalogue import explained
 from dateline.core.check import checked, refused
 from dateline.core.mask import masked
+from dateline.core.meta import Actor, Meta
+from dateline.core.standalone import decided, planned
 from dateline.core.version import Versions
-from dateline.errors import BadVersion, Unloadable
+from dateline.errors import BadVersion, Malformed, Unloadable
+from dateline.run.clock import chance, new_id, now
 from dateline.run.loading import load
 from dateline.run.reader import Reader
+from dateline.run.settings import Settings
 
 __all__ = ["Left", "app"]
 
@@ -257,6 +262,46 @@ def check(
     else:
         report(_Console(highlight=False), found, versions)
     raise typer.Exit(1 if errors else 0)
+
+
+@app.command("run")
+def run_(
+    document: Annotated[str, typer.Argument(metavar="EVENT.json", help="The document; - reads standard input.")],
+    versions: Annotated[
+        str,
+        typer.Option(
+            envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."
+        ),
+    ],
+    version: Annotated[
+        date | None,
+        typer.Option(
+            parser=_date, metavar="DATE", help="Under which to decide; without it the document's, else the newest."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Decide an event that carries its own snapshot, without any database, and print the plan. Exits with 1 if a check refuses.
+
+    The document has the form of a recorded body: kind, input, snapshot, and where they are known meta, version and shape.
+
+    With --json: one object with the keys kind, version, outcome, steps, rejections, amended.
+    """
+    loaded = _loaded(versions)
+    assert loaded is not None
+    try:
+        read = sys.stdin.buffer.read() if document == "-" else Path(document).read_bytes()
+    except OSError as error:
+        raise Malformed(f"{document} cannot be read: {error.strerror}") from None
+    moment = now()
+    meta = Meta(id=new_id(moment, chance()[1]), at=moment, actor=Actor("nobody"))
+    event, chosen, plan = decided(read, loaded, version=version, largest=Settings().largest, meta=meta)
+    told = planned(event, chosen, plan)
+    if json:
+        _write(text(told))
+    else:
+        show_plan(_Console(highlight=False), told)
+    raise typer.Exit(1 if plan.rejections else 0)
 
 
 class Left(Exception):
