@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from dateline.cli.plan import show as show_plan
 from dateline.cli.timeline import show
 from dateline.core.catalogue import explained
 from dateline.core.check import checked, refused
+from dateline.core.history import catalogue, chapters, markdown
 from dateline.core.mask import masked
 from dateline.core.meta import Actor, Meta
 from dateline.core.standalone import decided, planned
@@ -63,6 +65,10 @@ Database = Annotated[
         metavar="URL",
         help="The database: sqlite:///file.db or postgresql://user@host/name.",
     ),
+]
+Named = Annotated[
+    str,
+    typer.Option(envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that stay.")]
 
@@ -206,12 +212,7 @@ def trail(
 @app.command("explain")
 def explained_(
     kind: Annotated[str, typer.Argument(help="The events' kind, such as prescription.submit.")],
-    versions: Annotated[
-        str,
-        typer.Option(
-            envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."
-        ),
-    ],
+    versions: Named,
     version: Annotated[
         date | None,
         typer.Option(parser=_date, metavar="DATE", help="The version, in force or not; without it, the newest."),
@@ -234,12 +235,7 @@ def explained_(
 
 @app.command()
 def check(
-    versions: Annotated[
-        str,
-        typer.Option(
-            envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."
-        ),
-    ],
+    versions: Named,
     json: Json = False,
 ) -> None:
     """Look for what is wrong with versions, without running anything. Exits with 1 if there is an error.
@@ -267,12 +263,7 @@ def check(
 @app.command("run")
 def run_(
     document: Annotated[str, typer.Argument(metavar="EVENT.json", help="The document; - reads standard input.")],
-    versions: Annotated[
-        str,
-        typer.Option(
-            envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."
-        ),
-    ],
+    versions: Named,
     version: Annotated[
         date | None,
         typer.Option(
@@ -302,6 +293,37 @@ def run_(
     else:
         show_plan(_Console(highlight=False), told)
     raise typer.Exit(1 if plan.rejections else 0)
+
+
+@app.command()
+def changelog(
+    versions: Named,
+    since: Annotated[date | None, typer.Option(parser=_date, metavar="DATE", help="Leave older versions out.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the history of all versions as Markdown: what each says of itself, and what it changed, as a machine finds it.
+
+    With --json: one object with the key versions, a list of {version, instant, title, why, changes}.
+    """
+    loaded = _loaded(versions)
+    assert loaded is not None
+    found = chapters(loaded, since)
+    if json:
+        _write(text({"versions": [one.document() for one in found]}))
+    else:
+        _write(markdown(found).rstrip("\n"))
+
+
+@app.command("catalogue")
+def catalogue_(versions: Named, json: Json = False) -> None:
+    """Export everything that the versions say: each kind as each date left it, with the JSON Schema of its shape.
+
+    One object with the keys versions and kinds; on one line with --json.
+    """
+    loaded = _loaded(versions)
+    assert loaded is not None
+    told = catalogue(loaded)
+    _write(text(told) if json else dumps(told, indent=2, ensure_ascii=True))
 
 
 class Left(Exception):
