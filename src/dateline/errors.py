@@ -20,7 +20,7 @@
     │   └── Conflict           one try was lost to another writer; surfaces only inside `together`
     ├── Unloadable             versions that break a rule; found when they are loaded
     │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion,
-    │       NoSuchStep, NotEarlier, Unconvertible
+    │       NoSuchStep, NotEarlier, Unconvertible, DateBeforeNewest
     ├── HandlerFault           a handler that breaks a rule while it runs
     │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, Impure, HandlerFailed
     ├── NotCanonical           a value that has no canonical form
@@ -48,6 +48,7 @@ __all__ = [
     "Conflict",
     "ConstraintRefused",
     "Contention",
+    "DateBeforeNewest",
     "DatelineError",
     "Denied",
     "Difference",
@@ -355,6 +356,10 @@ class WrongColumn(Unloadable):
 
 class BadVersion(Unloadable):
     """A package that holds no versions, or a folder whose name is no date."""
+
+
+class DateBeforeNewest(Unloadable):
+    """A version is released under a date that is not after the newest."""
 
 
 class HandlerFault(DatelineError):

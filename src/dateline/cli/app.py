@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from dateline.cli.check import report
-from dateline.cli.document import document, text
+from dateline.cli.document import document, here, text
 from dateline.cli.explain import explain
 from dateline.cli.plan import show as show_plan
 from dateline.cli.timeline import show
@@ -29,6 +29,7 @@ from dateline.errors import BadVersion, Malformed, Unloadable
 from dateline.run.clock import chance, new_id, now
 from dateline.run.loading import load
 from dateline.run.reader import Reader
+from dateline.run.release import edits, new, package_of, release
 from dateline.run.settings import Settings
 
 __all__ = ["Left", "app"]
@@ -209,6 +210,32 @@ def trail(
         )
 
 
+@app.command("new")
+def new_(versions: Named) -> None:
+    """Make the folder in which the next version is written."""
+    print(f"Write the next version in {here(str(new(package_of(versions))))}, and why in its __init__.py.")
+
+
+@app.command("release")
+def release_(
+    day: Annotated[date, typer.Argument(parser=_date, metavar="DATE", help="From which date it is in force.")],
+    versions: Named,
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Whose midnight; without it the recorded one, else UTC.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")] = False,
+) -> None:
+    """Release what stands in `next` under a date: rename it, rewrite who names it, record its instant and its digests.
+
+    Interrupted, it is finished by doing it again.
+    """
+    made = release(versions, day, zone=zone, dry=dry)
+    for path in made.rewritten:
+        _write(f"{'would rewrite' if dry else 'rewrote'} {here(str(path))}")
+    told = f"{here(str(made.folder))} is in force from {made.instant.isoformat()}"
+    _write(f"would be: {told}" if dry else f"{told}; recorded in released.toml")
+
+
 @app.command("explain")
 def explained_(
     kind: Annotated[str, typer.Argument(help="The events' kind, such as prescription.submit.")],
@@ -248,7 +275,7 @@ def check(
     try:
         loaded = _loaded(versions)
         assert loaded is not None
-        found = checked(loaded)
+        found = (*edits(versions), *checked(loaded))
     except Unloadable as error:
         found = (refused(error),)
     errors = sum(one.severity == "error" for one in found)

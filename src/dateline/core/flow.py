@@ -21,7 +21,7 @@ from dateline.core.outcome import Committed, Preview, Values, Wrote, compare, re
 from dateline.core.plan import Plan
 from dateline.core.request import Apart, Broken, Ending, Flow, Pause, Request, Seen, Store
 from dateline.core.snapshot import Field, Snapshot
-from dateline.core.version import Versions
+from dateline.core.version import Version, Versions
 from dateline.errors import (
     Conflict,
     ConstraintRefused,
@@ -38,6 +38,7 @@ from dateline.errors import (
     Rejected,
     StaleSnapshot,
     TooMany,
+    UnknownVersion,
 )
 
 __all__ = ["committed_from", "flow", "recorded", "snapshots_of"]
@@ -230,6 +231,7 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
                 f"the preview could be committed until {expects.expires_at.isoformat()}; preview again"
             )
         event = event.with_meta(expects.event.meta)
+        _dispatchable(versions.asked(expects.version), versions, request)
         return event, _deciding(versions.for_event(event, expects.version), event, request)
     late = request.at is not None or request.version == "as-of-occurred"
     if late and BACKDATE not in request.actor.rights:
@@ -240,9 +242,31 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
     if late and request.reason is None:
         raise Denied("back-dating needs a reason: pass reason=", right=BACKDATE)
     version = versions.choose(request.version, request.now, occurred=request.at)
+    _dispatchable(version, versions, request)
     cascade = versions.for_event(event, version.date)
     event = event.with_meta(_meta(request, version.date, late, root))
     return event, _deciding(cascade, event, request)
+
+
+def _dispatchable(version: Version, versions: Versions, request: Request) -> None:
+    """Refuse to write under a version before its time, or after it; looking is free.
+
+    Raises:
+        UnknownVersion: Naming when, and which version to send.
+    """
+    if request.ending is not Ending.COMMIT:
+        return
+    if version.instant > request.now:
+        raise UnknownVersion(
+            f"{version.date} is not in force yet; it begins {version.instant.isoformat()}: preview under it, or send an earlier one",
+            asked=version.date.isoformat(),
+        )
+    if version.retired is not None and version.retired <= request.now:
+        newest = versions.choose(None, request.now).date
+        raise UnknownVersion(
+            f"{version.date} was retired {version.retired.isoformat()}; send {newest}, or a date between",
+            asked=version.date.isoformat(),
+        )
 
 
 def _allowed(shape: type[Event], request: Request) -> None:

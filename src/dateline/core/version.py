@@ -37,12 +37,18 @@ class Version:
 
     Args:
         title: The first line of its folder's docstring; `why` is the rest.
+        deprecated: From when on callers had better move on.
+        sunset: From when on it may be gone.
+        retired: From when on nothing is dispatched under it any more.
     """
 
     date: date
     instant: datetime
     title: str = ""
     why: str = ""
+    deprecated: datetime | None = None
+    sunset: datetime | None = None
+    retired: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import importlib
 import inspect
 import pkgutil
 import re
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
+from typing import Any
 
 from dateline.core.canon import digest
 from dateline.core.layer import role_of
@@ -19,7 +21,10 @@ from dateline.core.version import Layer, Version, Versions
 from dateline.errors import BadVersion
 from dateline.sql.dialect import askable
 
-__all__ = ["load"]
+__all__ = ["FILE", "load", "record"]
+
+FILE = "released.toml"
+"""Beside the versions' folders: from which instant each is in force, and what it was made of when it was released."""
 
 _FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
 # What can only be meant as a date. All else, such as `next`, in which a version without a date yet is written, is left alone.
@@ -47,6 +52,7 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
             f"{root.__name__} is a module, not a package; versions are folders in a package, such as v2024_01_01"
         )
     _whole(root)
+    released = record(Path(next(iter(root.__path__)))).get("versions", {})
     found: list[Version] = []
     layers: list[Layer] = []
     sources: dict[str, str] = {}
@@ -56,9 +62,10 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
         day = _date(f"{root.__name__}.{name}", name)
         package = importlib.import_module(f"{root.__name__}.{name}")
         title, _, why = (inspect.getdoc(package) or "").partition("\n")
-        found.append(
-            Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC), title, why.strip())
-        )
+        facts = released.get(day.isoformat(), {})
+        begins = facts.get("instant") or datetime(day.year, day.month, day.day, tzinfo=zone)
+        ends = {word: facts[word].astimezone(UTC) for word in ("deprecated", "sunset", "retired") if word in facts}
+        found.append(Version(day, begins.astimezone(UTC), title, why.strip(), **ends))
         for module in _modules(package):
             layers.append(Layer.of(day, module))
             sources.update(_sources(module))
@@ -68,6 +75,19 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
     for cascade in made.cascades():
         askable(cascade)
     return made
+
+
+def record(root: Path) -> dict[str, Any]:
+    """Return what `released.toml` says; nothing where there is none.
+
+    Raises:
+        BadVersion: Where it cannot be read.
+    """
+    path = root / FILE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadVersion(f"{path} cannot be read: {error}") from error
 
 
 def _imported(name: str) -> ModuleType:

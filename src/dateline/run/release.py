@@ -1,0 +1,256 @@
+"""The life of a version: written in `next`, released under a date, and never edited again.
+
+`released.toml`, beside the versions' folders, is only ever appended to: a table for each date, with the instant from which it is in
+force and the digests of its modules and of the effects that they use. When a version is deprecated, refused (`sunset`) or retired is
+declared there by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from pathlib import Path
+from types import ModuleType
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dateline.core.canon import digest, instant
+from dateline.core.check import Finding
+from dateline.core.source import tree
+from dateline.errors import BadVersion, DateBeforeNewest
+from dateline.run.loading import FILE, load, record
+
+__all__ = ["Released", "edits", "midnight", "new", "package_of", "release"]
+
+NEXT = "next"
+_FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
+
+_DOCSTRING = '''"""What is new, in a sentence.
+
+Why, in some more: this is what the changelog says.
+"""
+'''
+_MODULE = '''"""What this module is about."""
+
+from __future__ import annotations
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release did, or would do.
+
+    Args:
+        rewritten: Files in which `next` was named, by path.
+    """
+
+    folder: Path
+    instant: datetime
+    rewritten: tuple[Path, ...]
+
+
+def midnight(day: date, zone: tzinfo) -> datetime:
+    """Return the instant at which a date begins in a zone; where its midnight is skipped, or comes twice, the first that there is.
+
+    Raises:
+        BadVersion: Where the zone has no such date.
+    """
+    found = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    if found.astimezone(zone).date() != day:
+        raise BadVersion(f"{zone} has no {day}: its clocks went past it; release under another date")
+    return found
+
+
+def new(root: Path) -> Path:
+    """Make the folder in which the next version is written.
+
+    Raises:
+        BadVersion: Where there is one already.
+    """
+    folder = root / NEXT
+    if folder.exists():
+        raise BadVersion(f"{folder} is there already; release it, or go on writing in it")
+    folder.mkdir()
+    (folder / "__init__.py").write_text(_DOCSTRING, encoding="utf-8")
+    (folder / "rules.py").write_text(_MODULE, encoding="utf-8")
+    return folder
+
+
+def release(package: str, day: date, *, zone: str | None = None, dry: bool = False) -> Released:
+    """Release what stands in `next` under a date: rename it, rewrite who names it, and record its instant and digests.
+
+    Interrupted, it is finished by doing it again.
+
+    Args:
+        package: The versions' dotted name.
+        zone: Whose midnights the dates begin at; without it the recorded one, else UTC.
+        dry: Tell what would be done, and do nothing.
+
+    Raises:
+        DateBeforeNewest: For a date that is not after the newest.
+        BadVersion: Where there is nothing to be released, or the zone is unknown.
+    """
+    root = package_of(package)
+    held = record(root)
+    told = zone or held.get("zone", "UTC")
+    try:
+        begins = midnight(day, ZoneInfo(told))
+    except (ZoneInfoNotFoundError, ValueError):
+        raise BadVersion(f"{told!r} is no time zone; write one such as Europe/Amsterdam") from None
+    name = f"v{day:%Y_%m_%d}"
+    source, target = root / NEXT, root / name
+    dates = sorted(date(*map(int, met.groups())) for found in root.iterdir() if (met := _FOLDER.fullmatch(found.name)))
+    unfinished = target.exists() and not source.exists() and day.isoformat() not in held.get("versions", {})
+    if dates and day <= dates[-1] and not (unfinished and day == dates[-1]):
+        raise DateBeforeNewest(f"{day} is not after {dates[-1]}, the newest version; releases are only ever added")
+    if not source.exists() and not unfinished:
+        raise BadVersion(f"there is no {source}; make it with `dateline new`")
+    around = [source, *([root.parent / "tests"] if (root.parent / "tests").is_dir() else [])]
+    changed = {path: text for base in around for path, text in _renamed(base, package, name)}
+    if not dry:
+        before = {path: path.read_text(encoding="utf-8") for path in changed}
+        for path, text in changed.items():
+            _replace(path, text)
+        if source.exists():
+            source.rename(target)
+        importlib.invalidate_caches()
+        try:
+            load(package)
+            digests = _digests(root, package, name)
+        except Exception:
+            # What cannot be loaded is not released: all is as it was.
+            target.rename(source)
+            for path, text in before.items():
+                _replace(path, text)
+            raise
+        _append(root, day, begins, digests, None if "zone" in held else told)
+    return Released(target, begins, tuple(changed))
+
+
+def package_of(package: str) -> Path:
+    """Return the folder of the versions' package.
+
+    Raises:
+        BadVersion: Where there is none.
+    """
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise BadVersion(f"there is no package {package!r}; run from the folder that holds it") from error
+    finally:
+        sys.path.pop(0)
+    return Path(next(iter(module.__path__)))
+
+
+def _renamed(base: Path, package: str, name: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files that name `next`, with their text as it has to be."""
+    old = re.compile(rf"\b{re.escape(package)}\.{NEXT}\b")
+    imported = re.compile(rf"(from\s+{re.escape(package)}\s+import\s+){NEXT}\b(?!\s+as\b)")
+    for path in sorted(base.rglob("*.py")) if base.exists() else ():
+        text = path.read_text(encoding="utf-8")
+        made = imported.sub(rf"\g<1>{name} as {NEXT}", old.sub(f"{package}.{name}", text))
+        if made != text:
+            yield path, made
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def _digests(root: Path, package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of a folder's modules, by their names inside it, and of the classes of effects that they use."""
+    modules: dict[str, str] = {}
+    effects: dict[str, str] = {}
+    folder = root / name
+    for path in sorted(folder.rglob("*.py")):
+        inside = ".".join(path.relative_to(folder).with_suffix("").parts)
+        modules[inside] = code_of(ast.parse(path.read_text(encoding="utf-8")))
+        dotted = f"{package}.{name}" + ("" if inside == "__init__" else f".{inside.removesuffix('.__init__')}")
+        effects.update(_effects(importlib.import_module(dotted)))
+    return modules, dict(sorted(effects.items()))
+
+
+def _effects(module: ModuleType) -> Iterator[tuple[str, str]]:
+    from dateline.core.effect import Effect  # noqa: PLC0415 - only a release needs it
+
+    for found in vars(module).values():
+        if (
+            isinstance(found, type)
+            and issubclass(found, Effect)
+            and found.__kind__
+            and found.__module__ != module.__name__
+        ):
+            yield f"{found.__module__}.{found.__qualname__}", class_of(found)
+
+
+def class_of(found: type) -> str:
+    """Return the digest of a class's code."""
+    module = sys.modules[found.__module__]
+    nodes = [node for node in tree(module).body if isinstance(node, ast.ClassDef) and node.name == found.__name__]
+    return code_of(ast.Module(body=[*nodes], type_ignores=[]))
+
+
+def code_of(found: ast.Module) -> str:
+    """Return the digest of code, blind to layout, comments and docstrings."""
+    for node in ast.walk(found):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            assert isinstance(body, list)
+            body[0:1] = [] if len(body) > 1 or isinstance(node, ast.Module) else [ast.Pass()]
+    return digest(ast.dump(found).encode())
+
+
+def _append(
+    root: Path, day: date, begins: datetime, digests: tuple[Mapping[str, str], Mapping[str, str]], zone: str | None
+) -> None:
+    path = root / FILE
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    modules, effects = digests
+    lines = [before.rstrip("\n")] if before else []
+    if zone is not None and not before:
+        lines += [
+            "# Written by `dateline release`; never edited, but for deprecated, sunset and retired.",
+            f'zone = "{zone}"',
+        ]
+    lines += ["", f'[versions."{day}"]', f"instant = {instant(begins)}"]
+    for title, held in (("modules", modules), ("effects", effects)):
+        lines += [f'[versions."{day}".{title}]', *(f'"{name}" = "{found}"' for name, found in held.items())]
+    _replace(path, "\n".join(lines) + "\n")
+
+
+def edits(package: str) -> Iterator[Finding]:
+    """Yield how released layers differ from what was released: edited, missing, or with a module more.
+
+    Layout, comments and docstrings are no difference.
+    """
+    root = package_of(package)
+    for told, facts in record(root).get("versions", {}).items():
+        day = date.fromisoformat(told)
+        folder = root / f"v{day:%Y_%m_%d}"
+        if not folder.exists():
+            mend = "put it back; a version that was released stays, retired or not"
+            yield Finding(
+                str(root / FILE), 1, told, "missing", "error", f"{told} was released, and its folder is gone", mend
+            )
+            continue
+        modules, effects = _digests(root, package, folder.name)
+        recorded = facts.get("modules", {})
+        for name in sorted({*modules, *recorded}):
+            path = folder.joinpath(*name.split(".")).with_suffix(".py")
+            if modules.get(name) != recorded.get(name):
+                rule = "edited" if name in modules and name in recorded else "missing" if name in recorded else "added"
+                reason = f"{told} was released, and its module {name} was {'taken away' if rule == 'missing' else rule} since"
+                yield Finding(str(path), 1, name, rule, "error", reason, "put it back, and change it under a new date")
+        for name, found in facts.get("effects", {}).items():
+            if name in effects and effects[name] != found:
+                reason = f"{told} was released with another {name}"
+                mend = "put it back, and make another effect under a new date"
+                yield Finding(str(root / FILE), 1, name, "edited", "error", reason, mend)
