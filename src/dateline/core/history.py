@@ -106,7 +106,7 @@ def _change(versions: Versions, kind: str, day: date) -> Change:
             slot.name for slot in now.slots if slot.holder is None and slot.name in slots and slots[slot.name].holder
         ),
         amends=tuple(sorted(_amends(now) - amended)),
-        restores=tuple(sorted(amended - _amends(now))),
+        restores=tuple(sorted(step for step in amended - _amends(now) if step.partition("/")[0] in _held(now))),
         reads=_differing(_reads(then), _reads(now)),
         yields=_differing(_yields(then), _yields(now)),
     )
@@ -118,6 +118,12 @@ def _sentence(slot: Standing) -> str:
 
 def _amends(found: Explanation | None) -> set[str]:
     return {step for slot in found.slots for step in slot.amends} if found is not None else set()
+
+
+def _held(found: Explanation) -> set[str]:
+    """Return the names of all who hold a slot in force, or held it: an amendment may name either."""
+    holders = [one for slot in found.slots if slot.holder is not None for one in (slot.holder, *slot.before)]
+    return {one.name.rpartition(".")[2] for one in holders}
 
 
 def _reads(found: Explanation | None) -> set[str]:
