@@ -13,7 +13,7 @@ from time import time as seconds
 from typing import Any
 from urllib.request import urlopen
 
-from dateline import Effect, Event, Insert, Reject, Update, Yields, check, handler
+from dateline import Effect, Event, Insert, Reject, Update, Yields, check, downgrade, handler, upgrade
 from tests.core.library import Book, Card, Loan, Remind, Stock, Ticket, Wanted
 
 COUNTED: list[int] = []
@@ -139,6 +139,20 @@ def keyless_codes(event: Ask) -> Yields[Reject]:
     for name in FIXED:
         if name == event.book:
             yield Reject("known", f"{name} is known")  # keyless
+
+
+class AskTwice(Event, kind="ask"):
+    books: tuple[str, ...]
+
+
+@upgrade
+def twice(old: Ask) -> AskTwice:
+    return AskTwice(books=(old.book, str(time.time())))  # clock
+
+
+@downgrade
+def once(new: AskTwice) -> Ask:
+    return Ask(book=new.books[0])
 
 
 def not_a_handler() -> Any:

@@ -27,11 +27,12 @@ def functions() -> list[object]:
 
 
 def test_each_offence_is_found_at_its_line_and_each_innocent_neighbour_is_left_alone() -> None:
-    found = checked(Versions.of({"2024-01-01": [offences.Ask, *functions()]}))
+    later = [offences.AskTwice, offences.twice, offences.once]
+    found = checked(Versions.of({"2024-01-01": [offences.Ask, *functions()], "2024-02-01": later}))
 
     lines = Path(offences.__file__).read_text().splitlines()
     planted = {(number, met[1]) for number, line in enumerate(lines, 1) if (met := _RULE.search(line))}
-    assert len(planted) == 30
+    assert len(planted) == 31
     assert {(one.line, one.rule) for one in found if one.severity == "error"} == planted
     assert {one.file for one in found if one.severity == "error"} == {offences.__file__}
 

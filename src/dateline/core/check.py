@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from types import ModuleType
@@ -46,12 +46,14 @@ class Finding:
 def checked(versions: Versions) -> tuple[Finding, ...]:
     """Return what is wrong with versions that can be loaded, by file and line."""
     found: set[Finding] = set()
-    for function in versions.functions:
-        calls = list(helpers(function.call))
-        for call in calls:
+    calls: list[Callable[..., Any]] = [one.call for one in versions.functions]
+    calls += [one.call for one in versions.conversions]
+    for deciding in calls:
+        for call in helpers(deciding):
             code: Any = getattr(call, "__code__", None)
             for one in impurities(call):
                 found.add(Finding(code.co_filename, one.line, call.__name__, one.rule, "error", one.reason, one.mend))
+    for function in versions.functions:
         for one in yields(function):
             file = function.call.__code__.co_filename
             found.add(Finding(file, one.line, function.name, one.rule, "error", one.reason, one.mend))

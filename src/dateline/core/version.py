@@ -13,7 +13,7 @@ from dateline.core.effect import Effect
 from dateline.core.event import Event
 from dateline.core.layer import Function, Retirement, function_of, role_of
 from dateline.core.model import place
-from dateline.core.shape import Shapes, conversion_of
+from dateline.core.shape import Conversion, Shapes, conversion_of
 from dateline.core.snapshot import Record, Snapshot
 from dateline.errors import (
     BadSignature,
@@ -235,6 +235,16 @@ class Versions:
     def functions(self) -> tuple[Function, ...]:
         """All checks and handlers of all dates, in force or not."""
         return tuple(self._functions.values())
+
+    @property
+    def conversions(self) -> tuple[Conversion, ...]:
+        """All functions between two shapes."""
+        return tuple(
+            one
+            for shapes in self._shapes.values()
+            for one in (*shapes.ups.values(), *shapes.downs.values())
+            if one is not None
+        )
 
     @property
     def kinds(self) -> tuple[str, ...]:
