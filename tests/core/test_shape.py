@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,6 +15,7 @@ from dateline.core.cascade import Cascade
 from dateline.errors import (
     BadSignature,
     HandlerFailed,
+    Impure,
     Malformed,
     ShapeNewerThanVersion,
     Unconvertible,
@@ -185,6 +187,22 @@ def test_a_conversion_that_fails_is_named_and_its_words_are_not_told(dose: str, 
             "2019-02-11",
             Versions.of({"2018-07-30": [Dose, FIRST], "2019-02-11": layer}),
         )
+
+
+def test_a_conversion_that_reaches_outside_is_stopped() -> None:
+    @upgrade
+    def looking(old: Dose) -> DoseInMg:
+        return DoseInMg(patient=Path(__file__).read_text(), dose_mg=1)
+
+    layers: dict[str | date, list[Any]] = {
+        "2018-07-30": [Dose, FIRST],
+        "2019-02-11": [DoseInMg, looking, write, SECOND],
+    }
+
+    with pytest.raises(
+        Impure, match=r"test_shape.py:\d+ looking \(2019-02-11\) reaches outside of the decision \(open\)"
+    ):
+        seen(AS_TEXT, "2019-02-11", Versions.of(layers))
 
 
 def test_an_event_of_a_class_that_no_version_knows_is_refused() -> None:

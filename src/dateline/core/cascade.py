@@ -17,7 +17,7 @@ from dateline.core.layer import Function
 from dateline.core.model import place
 from dateline.core.operation import Insert, Placeholder
 from dateline.core.plan import Plan, Planned, held_by, rejection_of, repeated
-from dateline.core.purity import running, watch
+from dateline.core.purity import purely
 from dateline.core.shape import Shapes
 from dateline.core.snapshot import Field, Snapshot, fields_of
 from dateline.core.step import Step
@@ -25,7 +25,6 @@ from dateline.errors import (
     ClashingSteps,
     HandlerFailed,
     HandlerFault,
-    Impure,
     NameTaken,
     NoSuchStep,
     NotEarlier,
@@ -342,20 +341,8 @@ class Cascade:
 
     @staticmethod
     def _steps(function: Function, arguments: list[Any]) -> list[Any]:
-        watch()
-        before, running.function, running.offence = running.function, function, None
         try:
-            found = function.call(*arguments)
-            if isinstance(found, Step):
-                raise UndeclaredStep(f"{function.where} ({function.day}) returns a step; yield it")
-            if found is None:
-                raise UndeclaredStep(
-                    f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`"
-                )
-            made = [*found]
-            if running.offence is not None:
-                raise Impure(running.offence)
-            return made
+            return purely(function, _yielded, function, arguments)
         except HandlerFault as error:
             if function.where in str(error):
                 raise
@@ -374,8 +361,17 @@ class Cascade:
         except Exception as error:
             # Its text stays in the chained cause: it may hold what a person has sent.
             raise HandlerFailed(f"{function.where} ({function.day}) raised {type(error).__name__}") from error
-        finally:
-            running.function = before
+
+
+def _yielded(function: Function, arguments: list[Any]) -> list[Any]:
+    found = function.call(*arguments)
+    if isinstance(found, Step):
+        raise UndeclaredStep(f"{function.where} ({function.day}) returns a step; yield it")
+    if found is None:
+        raise UndeclaredStep(
+            f"{function.where} ({function.day}) returns None; yield steps, or end with `yield from ()`"
+        )
+    return [*found]
 
 
 def _assignable(planned: list[Planned]) -> None:

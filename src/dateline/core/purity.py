@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
 from dateline.errors import Impure
 
-if TYPE_CHECKING:
-    from dateline.core.layer import Function
+__all__ = ["purely"]
 
-__all__ = ["running", "watch"]
+T = TypeVar("T")
 
 _REFUSED = frozenset(
     {
@@ -73,43 +73,69 @@ _ALLOWED = frozenset(
 for a warning, a debugger."""
 
 
+class Decides(Protocol):
+    """A function that is to be pure, with its place and its date."""
+
+    @property
+    def where(self) -> str: ...
+    @property
+    def day(self) -> str: ...
+
+
 class _Running(threading.local):
     """What this thread decides at the moment, and what it did that it must not."""
 
-    function: Function | None = None
+    what: Decides | None = None
     offence: str | None = None
 
 
-running = _Running()
+_running = _Running()
 _adding = threading.Lock()
 _added: list[bool] = []
 
 
-def watch() -> None:
-    """Have Python tell what a decision reaches for; once in a process, since there is no way to take a hook away."""
+def purely(what: Decides, call: Callable[..., T], *arguments: Any) -> T:
+    """Return what a call gives that reaches for nothing outside.
+
+    Raises:
+        Impure: Naming what it belongs to; also where it has caught that itself.
+    """
     if not _added:
-        with _adding:
-            if not _added:
-                sys.addaudithook(_hook)
-                _added.append(True)
+        _watch()
+    before, _running.what, _running.offence = _running.what, what, None
+    try:
+        made = call(*arguments)
+    finally:
+        _running.what = before
+    if _running.offence is not None:
+        raise Impure(_running.offence)
+    return made
+
+
+def _watch() -> None:
+    """Have Python tell what a decision reaches for; once in a process, since there is no way to take a hook away."""
+    with _adding:
+        if not _added:
+            sys.addaudithook(_hook)
+            _added.append(True)
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     # Called for every audit event of the process, so the first look is the cheapest.
-    function = running.function
-    if function is None or event not in _REFUSED or _permitted(sys._getframe(1)) or _of_a_zone(event, arguments):
+    what = _running.what
+    if what is None or event not in _REFUSED or _permitted(sys._getframe(1)) or _of_a_zone(event, arguments):
         return
     # Kept, because the function may catch what is raised here.
-    told = f"{function.where} ({function.day}) reaches outside of the decision ({event})"
-    running.offence = f"{told}; read it in a snapshot, or yield an effect"
-    raise Impure(running.offence)
+    told = f"{what.where} ({what.day}) reaches outside of the decision ({event})"
+    _running.offence = f"{told}; read it in a snapshot, or yield an effect"
+    raise Impure(_running.offence)
 
 
 def _permitted(frame: FrameType | None) -> bool:
     """Tell whether a file is opened on behalf of a module that may; up to the decision itself."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
-        if name == "dateline.core.cascade":
+        if name == __name__:
             return False
         if name.partition(".")[0] in _ALLOWED:
             return True

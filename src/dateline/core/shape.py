@@ -16,8 +16,9 @@ from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 from dateline.core.event import Event
 from dateline.core.model import place
+from dateline.core.purity import purely
 from dateline.core.source import named, tree
-from dateline.errors import BadSignature, HandlerFailed, Malformed, Unconvertible, Unrepresentable
+from dateline.errors import BadSignature, HandlerFailed, Impure, Malformed, Unconvertible, Unrepresentable
 
 __all__ = ["Conversion", "Shapes", "conversion_of", "downgrade", "upgrade"]
 
@@ -94,6 +95,11 @@ class Conversion:
         """File, line and name, for errors."""
         return place(self.call)
 
+    @property
+    def day(self) -> str:
+        """Its date, ISO."""
+        return self.date.isoformat()
+
     def __call__(self, event: Event) -> Event:
         """Return the event in the other shape, with the same meta.
 
@@ -102,8 +108,8 @@ class Conversion:
             HandlerFailed: Where the function fails.
         """
         try:
-            made = self.call(event)
-        except Unrepresentable:
+            made = purely(self, self.call, event)
+        except (Unrepresentable, Impure):
             raise
         except Exception as error:
             # Its text stays in the chained cause: it may hold what a person has sent.
