@@ -25,7 +25,7 @@ from dateline.core.step import Concerns
 from dateline.core.version import Version, Versions
 from dateline.errors import Malformed
 
-__all__ = ["decided", "planned"]
+__all__ = ["decided", "planned", "steps_of"]
 
 _KEYS = frozenset({"decision", "input", "kind", "meta", "sealed", "shape", "snapshot", "version"})
 
@@ -119,7 +119,14 @@ def _unsealed(value: Any, path: str) -> None:
 
 
 def planned(event: Event, version: Version, plan: Plan) -> dict[str, Any]:
-    """Return a plan as JSON's types, with keys that stay."""
+    """Return a decision as JSON's types, with keys that stay."""
+    told = steps_of(plan)
+    outcome = "rejected" if plan.rejections else "planned"
+    return {"kind": event.__kind__, "version": version.date.isoformat(), "outcome": outcome, **told}
+
+
+def steps_of(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON's types: its steps, rejections and amendments, each with who decided it."""
     steps = []
     for one in plan.planned:
         made: dict[str, Any] = {"key": one.key, "handler": one.handler, "date": one.date}
@@ -151,9 +158,6 @@ def planned(event: Event, version: Version, plan: Plan) -> dict[str, Any]:
         for one in plan.rejections
     ]
     return {
-        "kind": event.__kind__,
-        "version": version.date.isoformat(),
-        "outcome": "rejected" if rejections else "planned",
         "steps": steps,
         "rejections": rejections,
         "amended": [one._asdict() for one in plan.amended],

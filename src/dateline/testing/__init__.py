@@ -1,1 +1,1 @@
-"""What tests of an application on dateline need: so far, real PostgreSQL servers to throw away."""
+"""What tests of an application on dateline need: decisions stated without a database, and real PostgreSQL servers to throw away."""
