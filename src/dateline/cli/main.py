@@ -25,7 +25,8 @@ def _ran(arguments: Sequence[str]) -> int:
         # Here, so that a plain install, which lacks these, says what it lacks.
         import typer  # noqa: PLC0415
 
-        from dateline.cli.app import Left, app  # noqa: PLC0415
+        from dateline.cli.app import app  # noqa: PLC0415
+        from dateline.cli.common import Left  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "typer"):
             raise

@@ -1,0 +1,61 @@
+"""What all commands share: their common options, how they write, and how they come by an application's versions."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dateline.core.version import Versions
+from dateline.errors import BadVersion
+from dateline.run.loading import load
+
+__all__ = ["Json", "Left", "Paper", "day", "loaded", "write"]
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that stay.")]
+
+
+def day(told: str) -> date:
+    """Return the date that an option names."""
+    try:
+        return date.fromisoformat(told)
+    except ValueError:
+        raise typer.BadParameter(f"{told!r} is no date; write one such as 2018-08-01") from None
+
+
+class Left(Exception):
+    """Whoever reads our output has read enough. Not a BrokenPipeError: Typer would end with 1, which stands for findings."""
+
+
+class Paper(Console):
+    """A console whose reader may leave."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave quietly."""
+        raise Left
+
+
+def write(line: str) -> None:
+    """Print a line."""
+    try:
+        print(line)
+    except BrokenPipeError:
+        raise Left from None
+
+
+def loaded(name: str) -> Versions:
+    """Return the versions of a dotted name, found from where one stands.
+
+    Raises:
+        Unloadable: Where they are not there, or break a rule.
+    """
+    # As with `python -m`: the application lies where one stands.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return load(name)
+    except (ImportError, SyntaxError) as error:
+        raise BadVersion(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
