@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from logging import WARNING
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from freezegun import freeze_time
 from sqlalchemy import create_engine, text
 
 from dateline import Preview, Runner, UnknownVersion, load
 from dateline.errors import BadVersion, DateBeforeNewest, NameTaken
 from dateline.run.loading import record
-from dateline.run.release import edits, midnight, new, release
+from dateline.run.release import Released, edits, midnight, new, release
 
 _COUNT = itertools.count()
 
@@ -199,8 +202,93 @@ def test_modules_that_come_and_go_a_folder_that_is_gone_and_an_effect_that_chang
         ("more", "added"),
         (f"{name}.effects.Say", "edited"),
     ]
-    folder.rename(folder.with_name("v2025_06_02"))
+    folder.rename(Path("elsewhere"))
     assert [(one.name, one.rule) for one in edits(f"{name}.versions")] == [("2025-06-01", "missing")]
+
+
+def test_a_released_folder_with_another_date_is_found_and_so_is_another_instant(name: str) -> None:
+    release(f"{name}.versions", date(2025, 6, 1))
+    folder, toml = Path(name, "versions", "v2025_06_01"), Path(name, "versions", "released.toml")
+    toml.write_text(toml.read_text().replace("2025-06-01T00:00:00Z", "2025-06-03T00:00:00Z"))
+    forget(name)
+
+    assert [(one.name, one.rule, one.reason) for one in edits(f"{name}.versions")] == [
+        (
+            "2025-06-01",
+            "re-dated",
+            "2025-06-01 was released, and begins at 2025-06-03 00:00:00+00:00, which is no midnight of that date in any zone",
+        )
+    ]
+    toml.write_text(toml.read_text().replace("2025-06-03T00:00:00Z", "2025-06-01T00:00:00Z"))
+    moved = folder.with_name("v2025_06_02")
+    folder.rename(moved)
+    for path in moved.glob("*.py"):
+        path.write_text(path.read_text().replace("v2025_06_01", "v2025_06_02"))
+    assert [(one.name, one.rule, one.reason) for one in edits(f"{name}.versions")] == [
+        ("2025-06-01", "re-dated", "2025-06-01 was released, and its folder is called v2025_06_02 now")
+    ]
+
+
+# A release that slips ---------------------------------------------------------------------------------------------------
+
+BEFORE = datetime(2025, 5, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("day", [date(2025, 6, 2), date(2025, 5, 31)], ids=["later", "earlier"])
+def test_a_release_that_slips_is_what_it_would_have_been_under_that_date(name: str, day: date) -> None:
+    root = Path(name, "versions")
+    release(f"{name}.versions", date(2025, 6, 1), zone="Europe/Amsterdam")
+    forget(name)
+
+    made = release(f"{name}.versions", day, slips=BEFORE)
+
+    slipped = everything(Path(name))
+    forget(name)
+    (root / "released.toml").unlink()
+    made.folder.rename(root / "next")
+    Path(name, "tests", "test_it.py").write_text(f"from {name}.versions import next\n")
+    write(root / "next" / "asking.py", SECOND.format(name=name))
+    again = release(f"{name}.versions", day, zone="Europe/Amsterdam")
+    assert (everything(Path(name)), made) == (slipped, Released(again.folder, again.instant, made.rewritten))
+    assert sorted(path.name for path in made.rewritten) == ["asking.py", "test_it.py"]
+    assert list(edits(f"{name}.versions")) == []
+
+
+def everything(root: Path) -> dict[str, str]:
+    """Return the text of every file, by path."""
+    return {str(path): path.read_text() for path in sorted(root.rglob("*")) if path.suffix in (".py", ".toml")}
+
+
+def test_a_slip_that_was_interrupted_is_finished_by_doing_it_again(name: str) -> None:
+    root = Path(name, "versions")
+    release(f"{name}.versions", date(2025, 6, 1))
+    forget(name)
+    interrupted = (root / "released.toml").read_text()
+    release(f"{name}.versions", date(2025, 6, 2), slips=BEFORE)
+    forget(name)
+    whole = everything(Path(name))
+    (root / "released.toml").write_text(interrupted)
+
+    release(f"{name}.versions", date(2025, 6, 2), slips=BEFORE)
+
+    assert everything(Path(name)) == whole
+
+
+def test_what_is_in_force_does_not_slip_nor_does_what_was_never_released(name: str) -> None:
+    with pytest.raises(BadVersion, match="nothing was released yet that could slip"):
+        release(f"{name}.versions", date(2025, 6, 2), slips=BEFORE)
+    release(f"{name}.versions", date(2025, 6, 1))
+    before = everything(Path(name))
+
+    for day, present, told in (
+        (date(2025, 6, 2), datetime(2025, 6, 1, tzinfo=UTC), "2025-06-01 is in force since 2025-06-01T00:00:00"),
+        (date(2025, 6, 1), BEFORE, "2025-06-01 is its date already; name the one that it slips to"),
+    ):
+        with pytest.raises(BadVersion, match=told):
+            release(f"{name}.versions", day, slips=present)
+    with pytest.raises(DateBeforeNewest, match="2024-01-01 is not after 2024-01-01, the newest version"):
+        release(f"{name}.versions", date(2024, 1, 1), slips=BEFORE)
+    assert everything(Path(name)) == before
 
 
 # Instants ---------------------------------------------------------------------------------------------------------------
@@ -252,3 +340,103 @@ def test_before_its_instant_a_version_can_be_looked_at_and_not_written_under(nam
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM dateline_event")).scalar() == 4
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "begins"),
+    [
+        ("UTC", date(2025, 6, 1), datetime(2025, 6, 1, tzinfo=UTC)),
+        ("Europe/Amsterdam", date(2025, 6, 1), datetime(2025, 5, 31, 22, tzinfo=UTC)),
+        # Its clocks went from midnight to one.
+        ("America/Sao_Paulo", date(2018, 11, 4), datetime(2018, 11, 4, 3, tzinfo=UTC)),
+        # Its clocks went from one back to midnight, which came twice.
+        ("America/Havana", date(2018, 11, 4), datetime(2018, 11, 4, 4, tzinfo=UTC)),
+        # The day before was left out.
+        ("Pacific/Apia", date(2011, 12, 31), datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ],
+    ids=["UTC", "summer", "midnight is skipped", "midnight comes twice", "a day is skipped"],
+)
+def test_a_version_comes_into_force_once_at_its_instant_wherever_the_clock_stands(
+    name: str, tmp_path: Path, zone: str, day: date, begins: datetime
+) -> None:
+    first = Path(name, "versions", "v2024_01_01")
+    write(Path(name, "versions", "next", "asking.py"), SECOND.format(name=name).replace("2024_01_01", "2010_01_01"))
+    first.rename(first.with_name("v2010_01_01"))
+    release(f"{name}.versions", day, zone=zone)
+    chosen, made = [], [begins + timedelta(minutes=minute) for minute in range(-150, 151, 10)]
+
+    with Runner(f"sqlite:///{tmp_path / 'a.db'}", versions=f"{name}.versions") as runner:
+        runner.migrate()
+        event = runner.event("ask", {}, version="2010-01-01")
+        for moment in made:
+            with freeze_time(moment):
+                chosen.append(runner.dispatch(event, actor="ann").version)
+
+    assert chosen == [day if moment >= begins else date(2010, 1, 1) for moment in made]
+
+
+def test_that_a_version_ends_is_said_once_a_program(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    release(f"{name}.versions", date(2025, 6, 1))
+    toml = Path(name, "versions", "released.toml")
+    told = "deprecated = 2026-01-01T00:00:00Z\nsunset = 2026-06-01T00:00:00Z\n"
+    modules = '[versions."2025-06-01".modules]'
+    toml.write_text(toml.read_text().replace(modules, told + modules))
+    forget(name)
+    now = [datetime(2025, 12, 31, tzinfo=UTC)]
+    with Runner(f"sqlite:///{tmp_path / 'a.db'}", versions=f"{name}.versions", clock=lambda: now[0]) as runner:
+        runner.migrate()
+        event = runner.event("ask", {})
+
+        runner.dispatch(event, actor="ann")
+        before = warnings(caplog)
+        now[0] = datetime(2026, 1, 1, tzinfo=UTC)
+        runner.dispatch(event, actor="ann", version="2024-01-01")
+        runner.dispatch(event, actor="ann")
+        runner.dispatch(event, actor="ann")
+
+    assert before == []
+    [line] = warnings(caplog)
+    assert {name: fact for name, fact in line.items() if name != "timestamp"} == {
+        "event": "deprecated",
+        "level": "warning",
+        "version": "2025-06-01",
+        "since": "2026-01-01T00:00:00+00:00",
+        "ends": "2026-06-01T00:00:00+00:00",
+        "newest": "2025-06-01",
+    }
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[dict[str, str]]:
+    """Return what was said as a warning."""
+    return [json.loads(one.message) for one in caplog.records if one.name == "dateline" and one.levelno == WARNING]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (
+            "deprecated = 2026-01-01",
+            "2025-06-01 is deprecated at 2026-01-01; write an instant, such as 2027-01-01T00:00:00Z",
+        ),
+        (
+            "deprecated = 2026-02-01T00:00:00Z\nsunset = 2026-01-01T00:00:00Z",
+            (
+                "2025-06-01 is sunset at 2026-01-01T00:00:00+00:00, before it is deprecated at "
+                "2026-02-01T00:00:00+00:00; let sunset be the later one"
+            ),
+        ),
+    ],
+)
+def test_an_end_that_is_no_instant_or_comes_without_warning_is_refused(name: str, told: str, reason: str) -> None:
+    release(f"{name}.versions", date(2025, 6, 1))
+    toml = Path(name, "versions", "released.toml")
+    modules = '[versions."2025-06-01".modules]'
+    toml.write_text(toml.read_text().replace(modules, f"{told}\n{modules}"))
+    forget(name)
+
+    with pytest.raises(BadVersion) as caught:
+        load(f"{name}.versions")
+
+    assert str(caught.value) == f"released.toml: {reason}"

@@ -49,12 +49,15 @@ def release_(
         str | None, typer.Option(metavar="ZONE", help="Whose midnight; without it the recorded one, else UTC.")
     ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")] = False,
+    slip: Annotated[
+        bool, typer.Option("--slip", help="Give this date to the newest release, which is not in force yet.")
+    ] = False,
 ) -> None:
     """Release what stands in `next` under a date: rename it, rewrite who names it, record its instant and its digests.
 
-    Interrupted, it is finished by doing it again.
+    With --slip, the newest release gets the date, for as long as its own has not come. Interrupted, either is finished by doing it again.
     """
-    made = release(versions, on, zone=zone, dry=dry)
+    made = release(versions, on, zone=zone, dry=dry, slips=now() if slip else None)
     for path in made.rewritten:
         write(f"{'would rewrite' if dry else 'rewrote'} {here(str(path))}")
     told = f"{here(str(made.folder))} is in force from {made.instant.isoformat()}"

@@ -8,8 +8,9 @@ import inspect
 import pkgutil
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, tzinfo
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -64,7 +65,7 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
         title, _, why = (inspect.getdoc(package) or "").partition("\n")
         facts = released.get(day.isoformat(), {})
         begins = facts.get("instant") or datetime(day.year, day.month, day.day, tzinfo=zone)
-        ends = {word: facts[word].astimezone(UTC) for word in ("deprecated", "sunset", "retired") if word in facts}
+        ends = _ends(day, facts)
         found.append(Version(day, begins.astimezone(UTC), title, why.strip(), **ends))
         for module in _modules(package):
             layers.append(Layer.of(day, module))
@@ -88,6 +89,28 @@ def record(root: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadVersion(f"{path} cannot be read: {error}") from error
+
+
+def _ends(day: date, facts: Mapping[str, Any]) -> dict[str, datetime]:
+    """Return when a version is deprecated, may be gone, and is retired.
+
+    Raises:
+        BadVersion: For what is no instant, and for one before that which comes first.
+    """
+    told = {word: facts[word] for word in ("deprecated", "sunset", "retired") if word in facts}
+    for word, found in told.items():
+        if not isinstance(found, datetime) or found.tzinfo is None:
+            raise BadVersion(
+                f"{FILE}: {day} is {word} at {found}; write an instant, such as {day.year + 2}-01-01T00:00:00Z"
+            )
+    for (first, earlier), (second, later) in pairwise(told.items()):
+        # RFC 8594 and RFC 9745: who is sent away was warned before.
+        if later < earlier:
+            raise BadVersion(
+                f"{FILE}: {day} is {second} at {later.isoformat()}, before it is {first} at {earlier.isoformat()}; "
+                f"let {second} be the later one"
+            )
+    return {word: found.astimezone(UTC) for word, found in told.items()}
 
 
 def _imported(name: str) -> ModuleType:

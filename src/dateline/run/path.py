@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
+from logging import WARNING
 from types import ModuleType, NoneType
 from typing import Any, Required, TypedDict
 from uuid import UUID
@@ -94,6 +95,8 @@ class Path:
             raise TypeError(f"clock= is a function that gives the present, not {type(clock).__name__}")
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
+        # Those of which a program has yet to be told that they end.
+        self._ending = {found.date: found for found in self.versions.versions if found.deprecated is not None}
 
     def event(self, kind: str, body: bytes | str | Mapping[str, Any], *, version: date | str | None = None) -> Event:
         """Make an event of what came from outside, the one place where that is done.
@@ -157,9 +160,26 @@ class Path:
             log.told("refused", kind=event.__kind__, outcome=refusal.outcome, id=refusal.event_id)
             raise
         assert isinstance(done, Committed)
+        self._warn(done.version, request.now)
         if log.heard():
             log.told("committed", kind=event.__kind__, id=done.event_id, seq=done.seq, repeated=done.repeated or None)
         return done
+
+    def _warn(self, version: date, moment: datetime) -> None:
+        """Say once for each version that decides after it was deprecated; a line a dispatch would be no news."""
+        found = self._ending.get(version)
+        if found is None or found.deprecated is None or found.deprecated > moment:
+            return
+        if self._ending.pop(version, None) is not None:
+            ends = found.retired or found.sunset
+            log.told(
+                "deprecated",
+                level=WARNING,
+                version=version.isoformat(),
+                since=found.deprecated.isoformat(),
+                ends=ends.isoformat() if ends is not None else None,
+                newest=self.versions.choose(None, moment).date.isoformat(),
+            )
 
     def previewing(
         self, event: Event, given: Given, *, rehearse: bool, joined: bool = False

@@ -2,7 +2,7 @@
 
 `released.toml`, beside the versions' folders, is only ever appended to: a table for each date, with the instant from which it is in
 force and the digests of its modules and of the effects that they use. When a version is deprecated, refused (`sunset`) or retired is
-declared there by hand.
+declared there by hand. The newest may slip to another date for as long as it is not in force: nothing was decided under it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateline.core.canon import digest, instant
@@ -80,7 +81,9 @@ def new(root: Path) -> Path:
     return folder
 
 
-def release(package: str, day: date, *, zone: str | None = None, dry: bool = False) -> Released:
+def release(
+    package: str, day: date, *, zone: str | None = None, dry: bool = False, slips: datetime | None = None
+) -> Released:
     """Release what stands in `next` under a date: rename it, rewrite who names it, and record its instant and digests.
 
     Interrupted, it is finished by doing it again.
@@ -89,10 +92,11 @@ def release(package: str, day: date, *, zone: str | None = None, dry: bool = Fal
         package: The versions' dotted name.
         zone: Whose midnights the dates begin at; without it the recorded one, else UTC.
         dry: Tell what would be done, and do nothing.
+        slips: The present instant, where the newest release is to get this date in the place of its own.
 
     Raises:
         DateBeforeNewest: For a date that is not after the newest.
-        BadVersion: Where there is nothing to be released, or the zone is unknown.
+        BadVersion: Where there is nothing to be released, what slips is in force already, or the zone is unknown.
     """
     root = package_of(package)
     held = record(root)
@@ -101,18 +105,23 @@ def release(package: str, day: date, *, zone: str | None = None, dry: bool = Fal
         begins = midnight(day, ZoneInfo(told))
     except (ZoneInfoNotFoundError, ValueError):
         raise BadVersion(f"{told!r} is no time zone; write one such as Europe/Amsterdam") from None
-    name = f"v{day:%Y_%m_%d}"
-    source, target = root / NEXT, root / name
     dates = sorted(date(*map(int, met.groups())) for found in root.iterdir() if (met := _FOLDER.fullmatch(found.name)))
+    slipping = _slipping(held, slips) if slips is not None else None
+    name = f"v{day:%Y_%m_%d}"
+    old = NEXT if slipping is None else f"v{slipping:%Y_%m_%d}"
+    source, target = root / old, root / name
     unfinished = target.exists() and not source.exists() and day.isoformat() not in held.get("versions", {})
-    if dates and day <= dates[-1] and not (unfinished and day == dates[-1]):
-        raise DateBeforeNewest(f"{day} is not after {dates[-1]}, the newest version; releases are only ever added")
+    before = [found for found in dates if found != slipping and not (unfinished and found == day)]
+    if slipping == day:
+        raise BadVersion(f"{day} is its date already; name the one that it slips to")
+    if before and day <= before[-1]:
+        raise DateBeforeNewest(f"{day} is not after {before[-1]}, the newest version; releases are only ever added")
     if not source.exists() and not unfinished:
         raise BadVersion(f"there is no {source}; make it with `dateline new`")
     around = [source, *([root.parent / "tests"] if (root.parent / "tests").is_dir() else [])]
-    changed = {path: text for base in around for path, text in _renamed(base, package, name)}
+    changed = {path: text for base in around for path, text in _renamed(base, package, old, name)}
     if not dry:
-        before = {path: path.read_text(encoding="utf-8") for path in changed}
+        as_it_was = {path: path.read_text(encoding="utf-8") for path in changed}
         for path, text in changed.items():
             _replace(path, text)
         if source.exists():
@@ -124,11 +133,28 @@ def release(package: str, day: date, *, zone: str | None = None, dry: bool = Fal
         except Exception:
             # What cannot be loaded is not released: all is as it was.
             target.rename(source)
-            for path, text in before.items():
+            for path, text in as_it_was.items():
                 _replace(path, text)
             raise
-        _append(root, day, begins, digests, None if "zone" in held else told)
+        _append(root, day, begins, digests, zone=None if "zone" in held else told, without=slipping)
     return Released(target, begins, tuple(changed))
+
+
+def _slipping(held: Mapping[str, Any], present: datetime) -> date:
+    """Return the date of the newest release, where that is not in force yet.
+
+    Raises:
+        BadVersion: Where it is, or there is none: what was decided under a date was decided under it.
+    """
+    newest = max(held.get("versions", {}), default=None)
+    if newest is None:
+        raise BadVersion("nothing was released yet that could slip; release it under the date that is meant")
+    begins = held["versions"][newest]["instant"]
+    if begins <= present:
+        raise BadVersion(
+            f"{newest} is in force since {begins.isoformat()}; a change of it is a release under a new date"
+        )
+    return date.fromisoformat(newest)
 
 
 def package_of(package: str) -> Path:
@@ -147,13 +173,14 @@ def package_of(package: str) -> Path:
     return Path(next(iter(module.__path__)))
 
 
-def _renamed(base: Path, package: str, name: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that name `next`, with their text as it has to be."""
-    old = re.compile(rf"\b{re.escape(package)}\.{NEXT}\b")
-    imported = re.compile(rf"(from\s+{re.escape(package)}\s+import\s+){NEXT}\b(?!\s+as\b)")
+def _renamed(base: Path, package: str, old: str, name: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files that name a folder by its old name, with their text as it has to be."""
+    dotted = re.compile(rf"\b{re.escape(package)}\.{old}\b")
+    imported = re.compile(rf"(from\s+{re.escape(package)}\s+import\s+){old}\b(\s+as\b)?")
     for path in sorted(base.rglob("*.py")) if base.exists() else ():
         text = path.read_text(encoding="utf-8")
-        made = imported.sub(rf"\g<1>{name} as {NEXT}", old.sub(f"{package}.{name}", text))
+        made = dotted.sub(f"{package}.{name}", text)
+        made = imported.sub(lambda met: f"{met[1]}{name}{met[2] or f' as {old}'}", made)
         if made != text:
             yield path, made
 
@@ -209,10 +236,19 @@ def code_of(found: ast.Module) -> str:
 
 
 def _append(
-    root: Path, day: date, begins: datetime, digests: tuple[Mapping[str, str], Mapping[str, str]], zone: str | None
+    root: Path,
+    day: date,
+    begins: datetime,
+    digests: tuple[Mapping[str, str], Mapping[str, str]],
+    *,
+    zone: str | None,
+    without: date | None,
 ) -> None:
     path = root / FILE
     before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if without is not None:
+        # The newest is the last: nothing but what it said of itself goes with it.
+        before = before.partition(f'[versions."{without}"]')[0]
     modules, effects = digests
     lines = [before.rstrip("\n")] if before else []
     if zone is not None and not before:
@@ -227,19 +263,22 @@ def _append(
 
 
 def edits(package: str) -> Iterator[Finding]:
-    """Yield how released layers differ from what was released: edited, missing, or with a module more.
+    """Yield how released layers differ from what was released: edited, given another date, missing, or with a module more.
 
     Layout, comments and docstrings are no difference.
     """
     root = package_of(package)
-    for told, facts in record(root).get("versions", {}).items():
+    released = record(root).get("versions", {})
+    for told, facts in released.items():
         day = date.fromisoformat(told)
         folder = root / f"v{day:%Y_%m_%d}"
+        begins = facts.get("instant")
+        if not _begins(day, begins):
+            mend = "put its instant back; a release that is not in force yet slips by `dateline release DATE --slip`"
+            reason = f"{told} was released, and begins at {begins}, which is no midnight of that date in any zone"
+            yield Finding(str(root / FILE), 1, told, "re-dated", "error", reason, mend)
         if not folder.exists():
-            mend = "put it back; a version that was released stays, retired or not"
-            yield Finding(
-                str(root / FILE), 1, told, "missing", "error", f"{told} was released, and its folder is gone", mend
-            )
+            yield _gone(root, package, told, facts, released)
             continue
         modules, effects = _digests(root, package, folder.name)
         recorded = facts.get("modules", {})
@@ -254,3 +293,25 @@ def edits(package: str) -> Iterator[Finding]:
                 reason = f"{told} was released with another {name}"
                 mend = "put it back, and make another effect under a new date"
                 yield Finding(str(root / FILE), 1, name, "edited", "error", reason, mend)
+
+
+def _begins(day: date, begins: Any) -> bool:
+    """Tell whether an instant is a date's midnight somewhere: zones are at most 14 hours before UTC, and 12 behind; some skip an hour."""
+    if not isinstance(begins, datetime) or begins.tzinfo is None:
+        return False
+    off = begins - datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return timedelta(hours=-14) <= off <= timedelta(hours=13)
+
+
+def _gone(root: Path, package: str, told: str, facts: Mapping[str, Any], released: Mapping[str, Any]) -> Finding:
+    """Return what became of a released folder that is not there: it has another date, or it is missing."""
+    for folder in sorted(root.iterdir()):
+        met = _FOLDER.fullmatch(folder.name)
+        if met is not None and "-".join(met.groups()) not in released:
+            modules, _ = _digests(root, package, folder.name)
+            if modules.keys() == facts.get("modules", {}).keys():
+                reason = f"{told} was released, and its folder is called {folder.name} now"
+                mend = "call it as before; a release that is not in force yet slips by `dateline release DATE --slip`"
+                return Finding(str(folder), 1, told, "re-dated", "error", reason, mend)
+    mend = "put it back; a version that was released stays, retired or not"
+    return Finding(str(root / FILE), 1, told, "missing", "error", f"{told} was released, and its folder is gone", mend)
