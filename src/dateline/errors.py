@@ -30,6 +30,7 @@
     ├── NotMigrated            the trail's tables are missing or old
     ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
+    ├── Unanswerable           a replay about which nothing can be said
     └── TrailFault             the trail disagrees with itself
 
 A refusal is a value as much as an exception: it compares by its content and turns into a problem (RFC 9457) with `problem()`.
@@ -82,6 +83,7 @@ __all__ = [
     "TooMany",
     "TrailFault",
     "Unable",
+    "Unanswerable",
     "Unassigned",
     "Unconvertible",
     "UndeclaredStep",
@@ -427,6 +429,10 @@ class Unable(DatelineError):
 
 class NotSerializable(DatelineError):
     """A joined connection must be SERIALIZABLE; below that, updates can be lost."""
+
+
+class Unanswerable(DatelineError):
+    """A recorded event cannot be decided again: what it would need was not recorded, or the shape has no word for it."""
 
 
 class TrailFault(DatelineError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dateline.sql.verify import PAGE, Verification
+from dateline.sql.trail import SCANNED
+from dateline.sql.verify import Verification
 from tests.contract.conftest import Shop
 from tests.contract.shop import Enrol, Idea, Product, Sell
 
@@ -127,9 +128,9 @@ def test_one_tenants_trail_is_verified_by_itself(traded: Shop) -> None:
 
 def test_more_than_a_page_is_verified_to_the_end(shop: Shop) -> None:
     with shop.together() as tx:
-        for number in range(PAGE + 3):
+        for number in range(SCANNED + 3):
             tx.dispatch(Idea(text=str(number)), actor="till")
-    assert shop.verify().events == PAGE + 3
+    assert shop.verify().events == SCANNED + 3
 
     shop.execute("UPDATE dateline_event SET actor = 'x' WHERE seq = (SELECT max(seq) FROM dateline_event)")
 

@@ -21,7 +21,7 @@ from dateline.run.settings import Settings
 from dateline.run.together import Together
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
-from dateline.testing import postgres
+from dateline.testing import decisions, postgres
 
 __all__ = ["FOLDER", "SECTIONS", "pages"]
 
@@ -96,6 +96,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "event",
                     "together",
                     "trail",
+                    "scan",
                     "outcome",
                     "migrate",
                     "sequence",
@@ -123,8 +124,24 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         "Beside the package's own names",
         "Imported from their modules.",
         {
-            "Reader": ("trail", "verify", "migrate", "close"),
+            "Reader": ("trail", "scan", "verify", "migrate", "close"),
             "masked": (),
+        },
+    ),
+    (
+        "Testing",
+        (
+            'In `dateline.testing`; the [guide](../guides/testing.md) shows them together. `pytest_plugins = ["dateline.testing.plugin"]` '
+            "brings the fixtures `golden`, called with a plan and a name, which compares the plan with the one that is kept under that "
+            "name (`pytest --update-goldens` keeps it), and `moving_clock`, a `Clock`."
+        ),
+        {
+            "decisions.given": (),
+            "decisions.Given": ("when",),
+            "When": ("then", "refused"),
+            "under_each": (),
+            "Clock": ("move",),
+            "in_memory": (),
             "launch": (),
             "Postgres": ("database", "drop"),
         },
@@ -133,6 +150,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
 
 # What the sections name and the package does not export.
 _ELSEWHERE: dict[str, Any] = {
+    "Clock": decisions.Clock,
     "Filters": Filters,
     "Given": Given,
     "Performed": Performed,
@@ -140,10 +158,15 @@ _ELSEWHERE: dict[str, Any] = {
     "Reader": Reader,
     "Together": Together,
     "Verification": Verification,
+    "When": decisions.When,
     "Written": Written,
     "Wrote": Wrote,
+    "decisions.Given": decisions.Given,
+    "decisions.given": decisions.given,
+    "in_memory": decisions.in_memory,
     "launch": postgres.launch,
     "masked": masked,
+    "under_each": decisions.under_each,
 }
 
 # Not made by calling them, or told one by one.
@@ -165,7 +188,7 @@ def _api() -> Iterator[str]:
     yield "<!-- Made of the docstrings by `PYTHONPATH=src python -m tests.docs.reference`; edit those. -->\n"
     yield "Everything here is imported from `dateline`, unless it says otherwise. What is not here is not public, and may change.\n"
     for title, about, names in SECTIONS:
-        links = " · ".join(f"[{name}](#{name.lower()})" for name in names)
+        links = " · ".join(f"[{name}](#{name.lower().replace('.', '')})" for name in names)
         yield f"## {title}\n\n{about}\n\n{links}\n"
         for name, methods in names.items():
             yield from _entry(name, methods)
@@ -175,7 +198,7 @@ def _entry(name: str, methods: tuple[str, ...]) -> Iterator[str]:
     found = _ELSEWHERE.get(name) or getattr(dateline, name)
     yield f"### {name}\n"
     if name in _ELSEWHERE:
-        yield f"`{found.__module__}.{name}`\n"
+        yield f"`{found.__module__}.{name.rpartition('.')[2]}`\n"
     if name in _ALIASES:
         yield from _doc(_alias_doc(name))
         return

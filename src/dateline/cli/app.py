@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dateline.cli import versions as about_versions
-from dateline.cli.common import Json, Paper, day, loaded, write
+from dateline.cli.common import Database, Json, Paper, day, loaded, write
 from dateline.cli.document import document, text
 from dateline.cli.timeline import show
 from dateline.core.mask import masked
@@ -34,16 +34,6 @@ def _instant(told: str) -> datetime:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{told!r} is no instant; write 2018-08-01, or 2018-08-01T09:30+02:00") from None
-
-
-Database = Annotated[
-    str,
-    typer.Option(
-        envvar="DATELINE_DATABASE",
-        metavar="URL",
-        help="The database: sqlite:///file.db or postgresql://user@host/name.",
-    ),
-]
 
 
 def _shown(version: bool) -> None:

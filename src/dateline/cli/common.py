@@ -14,9 +14,19 @@ from dateline.core.version import Versions
 from dateline.errors import BadVersion
 from dateline.run.loading import load
 
-__all__ = ["Json", "Left", "Paper", "day", "loaded", "write"]
+__all__ = ["Database", "Json", "Left", "Paper", "day", "loaded", "write"]
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that stay.")]
+
+
+Database = Annotated[
+    str,
+    typer.Option(
+        envvar="DATELINE_DATABASE",
+        metavar="URL",
+        help="The database: sqlite:///file.db or postgresql://user@host/name.",
+    ),
+]
 
 
 def day(told: str) -> date:

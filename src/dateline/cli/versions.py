@@ -1,8 +1,9 @@
-"""The commands about versions: what they do, what is wrong with them, and how one is begun and released. None needs a database."""
+"""The commands about versions: what they do, what is wrong with them, and how one is begun and released. Only a squash needs a database."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from datetime import date
 from json import dumps
 from pathlib import Path
@@ -11,19 +12,23 @@ from typing import Annotated
 import typer
 
 from dateline.cli.check import report
-from dateline.cli.common import Json, Paper, day, loaded, write
+from dateline.cli.common import Database, Json, Paper, day, loaded, write
 from dateline.cli.document import here, text
 from dateline.cli.explain import explain
 from dateline.cli.plan import show
 from dateline.core.catalogue import explained
 from dateline.core.check import checked, refused
+from dateline.core.entry import Entry
 from dateline.core.history import catalogue, chapters, markdown
 from dateline.core.meta import Actor, Meta
 from dateline.core.standalone import decided, planned
+from dateline.core.version import Versions
 from dateline.errors import Malformed, Unloadable
 from dateline.run.clock import chance, new_id, now
+from dateline.run.reader import Reader
 from dateline.run.release import edits, new, package_of, release
 from dateline.run.settings import Settings
+from dateline.run.squash import squash
 
 __all__ = ["app"]
 
@@ -62,6 +67,40 @@ def release_(
         write(f"{'would rewrite' if dry else 'rewrote'} {here(str(path))}")
     told = f"{here(str(made.folder))} is in force from {made.instant.isoformat()}"
     write(f"would be: {told}" if dry else f"{told}; recorded in released.toml")
+
+
+@app.command("squash")
+def squash_(
+    on: Annotated[date, typer.Argument(parser=day, metavar="DATE", help="The newest of those that are folded.")],
+    versions: Named,
+    database: Database,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Look, tell what would be done, and do nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Fold all versions before a retired date into it, where every event that they decided comes to the same under that date.
+
+    Their folders become its own, imports are rewritten, and the code of checks and handlers that no longer decide anything is emptied.
+
+    With --json: one object with the keys folder, folded, emptied, kept, events, done.
+    """
+
+    def scan(held: Versions) -> Iterator[Entry]:
+        with Reader(database, versions=held) as reader:
+            yield from reader.scan()
+
+    made = squash(versions, on, scan, present=now(), dry=dry)
+    folded = [str(one) for one in made.folded]
+    if json:
+        told = {"folder": here(str(made.folder)), "folded": folded, "emptied": made.emptied, "kept": made.kept}
+        write(text({**told, "events": made.events, "done": not dry}))
+        return
+    for name in made.emptied:
+        write(f"{'would empty' if dry else 'emptied'} {name}")
+    for name in made.kept:
+        write(f"{'would leave' if dry else 'left'} {name} as it is: it no longer decides, but others call it")
+    events = f"{made.events} recorded event{'' if made.events == 1 else 's'} came to the same"
+    verb = "would be" if dry else "is now" if len(folded) == 1 else "are now"
+    write(f"{', '.join(folded)} {verb} in {here(str(made.folder))}: {events}")
 
 
 @app.command("explain")

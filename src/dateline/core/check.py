@@ -111,7 +111,8 @@ def _nodes(module: ModuleType) -> list[ast.stmt]:
         return []
 
 
-_DATED = re.compile(r"\.v(\d{4})_(\d{2})_(\d{2})(?:\.|$)")
+# Of several, the last is the module's own: an older date may be folded into a later one's folder.
+_DATED = re.compile(r".*\.v(\d{4})_(\d{2})_(\d{2})(?=\.|$)")
 
 
 def _newer(versions: Versions) -> Iterator[Finding]:
@@ -123,7 +124,7 @@ def _newer(versions: Versions) -> Iterator[Finding]:
                 continue
             base = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for told in [*base, *(f"{(base or [''])[0]}.{one.name}" for one in node.names)]:
-                met = _DATED.search(f".{told}.")
+                met = _DATED.match(f".{told}.")
                 if met is not None and date(*map(int, met.groups())) > layer.day:
                     file = getattr(module, "__file__", None) or layer.module
                     reason = f"imports {told}, which is of a later date than its own, {layer.day}"

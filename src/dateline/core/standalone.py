@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from datetime import date
 from typing import Any
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dateline.core.canon import parsed, plain
 from dateline.core.effect import Effect
 from dateline.core.event import Event
 from dateline.core.flow import snapshots_of
 from dateline.core.meta import Meta
-from dateline.core.model import faults
 from dateline.core.operation import Operation
-from dateline.core.outcome import Values
 from dateline.core.parse import parse
 from dateline.core.personal import MARK
 from dateline.core.plan import Plan
-from dateline.core.snapshot import Field
+from dateline.core.replay import recalled
 from dateline.core.step import Concerns
 from dateline.core.version import Version, Versions
 from dateline.errors import Malformed
@@ -58,7 +52,11 @@ def decided(
     event = parse(versions.cascade(kind, versions.asked(shape).date).event, found["input"], largest)
     event = event.with_meta(_meta(told_meta, meta))
     cascade = versions.for_event(event, chosen.date)
-    seen = tuple(_values(one, found.get("snapshot")) for one in cascade.fields)
+    snapshot = found.get("snapshot")
+    for one in cascade.fields:
+        held = snapshot.get(one.place) if isinstance(snapshot, dict) else None
+        _unsealed(held["rows"] if isinstance(held, dict) and "rows" in held else held, one.place)
+    seen = tuple(recalled(one, snapshot) for one in cascade.fields)
     return event, chosen, cascade.decide(event, snapshots_of(cascade, seen))
 
 
@@ -81,25 +79,6 @@ def _meta(told: Any, otherwise: Meta) -> Meta:
         return Meta.from_facts(told)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Malformed('"meta" is an object with an id, an instant "at" and an "actor" with an id') from error
-
-
-def _values(one: Field, snapshot: Any) -> Values:
-    """Return what a field holds: rows or a value, bare or as the record keeps them, beside the query."""
-    held = snapshot.get(one.place, ()) if isinstance(snapshot, dict) else ()
-    if held == () and (not isinstance(snapshot, dict) or one.place not in snapshot):
-        raise Malformed(f'the decision sees {one.place}; put it into the document\'s "snapshot"')
-    rows = held["rows"] if isinstance(held, Mapping) and "rows" in held else held
-    if not isinstance(rows, list):
-        rows = [] if rows is None else [rows]
-    _unsealed(rows, one.place)
-    annotation: Any = one.record or (one.snapshot.model_fields[one.name].rebuild_annotation() | None)
-    adapter: TypeAdapter[Any] = (
-        TypeAdapter(annotation) if one.record else TypeAdapter(annotation, config=ConfigDict(strict=True))
-    )
-    try:
-        return tuple(adapter.validate_json(json.dumps(row)) for row in rows)
-    except ValidationError as error:
-        raise faults(one.place, error) from None
 
 
 def _unsealed(value: Any, path: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from dateline.core.cascade import Cascade, Slot
 from dateline.core.effect import Effect
@@ -30,6 +30,8 @@ from dateline.errors import (
 
 __all__ = ["Layer", "Version", "Versions"]
 
+Day: TypeAlias = date
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -40,6 +42,7 @@ class Version:
         deprecated: From when on callers had better move on.
         sunset: From when on it may be gone.
         retired: From when on nothing is dispatched under it any more.
+        folds: The older dates that were folded into it: what was decided under them is decided again under it.
     """
 
     date: date
@@ -49,6 +52,7 @@ class Version:
     deprecated: datetime | None = None
     sunset: datetime | None = None
     retired: datetime | None = None
+    folds: tuple[Day, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +358,7 @@ class Versions:
             UnknownVersion: Before the first version, or when the text is no date.
         """
         day = _date(asked)
-        known = [version for version in self.versions if version.date <= day]
+        known = [version for version in self.versions if min((version.date, *version.folds)) <= day]
         if not known:
             raise UnknownVersion(
                 f"{day} is before the first version, {self.versions[0].date}; send that or a later one",

@@ -66,10 +66,14 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
         facts = released.get(day.isoformat(), {})
         begins = facts.get("instant") or datetime(day.year, day.month, day.day, tzinfo=zone)
         ends = _ends(day, facts)
-        found.append(Version(day, begins.astimezone(UTC), title, why.strip(), **ends))
+        folds: dict[date, None] = {}
         for module in _modules(package):
-            layers.append(Layer.of(day, module))
+            inside = module.__name__.removeprefix(f"{root.__name__}.{name}").lstrip(".").partition(".")[0]
+            since = _folded(f"{root.__name__}.{name}.{inside}", inside, day)
+            folds |= {since: None} if since != day else {}
+            layers.append(Layer.of(since, module))
             sources.update(_sources(module))
+        found.append(Version(day, begins.astimezone(UTC), title, why.strip(), **ends, folds=tuple(sorted(folds))))
     if not found:
         raise BadVersion(f"{root.__name__} holds no versions; add a folder such as v2024_01_01 with an __init__.py")
     made = Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
@@ -89,6 +93,20 @@ def record(root: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadVersion(f"{path} cannot be read: {error}") from error
+
+
+def _folded(where: str, name: str, day: date) -> date:
+    """Return the date of what stands in a version's folder: its own, or that of an older one which was folded into it.
+
+    Raises:
+        BadVersion: For what is folded into an older date.
+    """
+    if _FOLDER.fullmatch(name) is None:
+        return day
+    since = _date(where, name)
+    if since >= day:
+        raise BadVersion(f"{where} is of {since}, and stands in {day}; only older dates are folded into one")
+    return since
 
 
 def _ends(day: date, facts: Mapping[str, Any]) -> dict[str, datetime]:

@@ -202,6 +202,10 @@ class Path:
         _known("trail", Filters.__dataclass_fields__, asked)
         return self.store.trail.page(Filters(**asked), self.versions)
 
+    def scanning(self, after: int) -> Flow[Page]:
+        """Read the next entries of all tenants, in the order of writing."""
+        return self.store.trail.scan(self.versions, after=after)
+
     def awaiting(self, of: UUID | str, tenant: str) -> Flow[Entry | None]:
         """Look for an event, by id or request key, until it is there or the time budget is spent."""
         tries = 0

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from dateline.core.entry import Page
+from dateline.core.entry import Entry, Page
 from dateline.core.model import faults
 from dateline.core.version import Versions
 from dateline.errors import DatelineError, TrailFault, Unreachable
@@ -68,6 +68,11 @@ class Reader:
         """
         with self._told(existing=True):
             return self._runner.trail(**asked)
+
+    def scan(self, *, after: int = 0) -> Iterator[Entry]:
+        """As `Runner.scan`; raises what `trail` does."""
+        with self._told(existing=True):
+            yield from self._runner.scan(after=after)
 
     def verify(self, *, tenant: str | None = None) -> Verification:
         """As `Runner.verify`; raises what `trail` does."""

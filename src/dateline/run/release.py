@@ -11,7 +11,7 @@ import ast
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -25,7 +25,7 @@ from dateline.core.source import tree
 from dateline.errors import BadVersion, DateBeforeNewest
 from dateline.run.loading import FILE, load, record
 
-__all__ = ["Released", "edits", "midnight", "new", "package_of", "release"]
+__all__ = ["Released", "edits", "midnight", "new", "package_of", "release", "rerecorded"]
 
 NEXT = "next"
 _FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
@@ -249,16 +249,43 @@ def _append(
     if without is not None:
         # The newest is the last: nothing but what it said of itself goes with it.
         before = before.partition(f'[versions."{without}"]')[0]
-    modules, effects = digests
     lines = [before.rstrip("\n")] if before else []
     if zone is not None and not before:
         lines += [
             "# Written by `dateline release`; never edited, but for deprecated, sunset and retired.",
             f'zone = "{zone}"',
         ]
-    lines += ["", f'[versions."{day}"]', f"instant = {instant(begins)}"]
-    for title, held in (("modules", modules), ("effects", effects)):
-        lines += [f'[versions."{day}".{title}]', *(f'"{name}" = "{found}"' for name, found in held.items())]
+    lines += ["", f'[versions."{day}"]', f"instant = {instant(begins)}", *_listed(day, digests)]
+    _replace(path, "\n".join(lines) + "\n")
+
+
+def _listed(day: date, digests: tuple[Mapping[str, str], Mapping[str, str]]) -> Iterator[str]:
+    for title, held in zip(("modules", "effects"), digests, strict=True):
+        yield f'[versions."{day}".{title}]'
+        yield from (f'"{name}" = "{found}"' for name, found in held.items())
+
+
+def rerecorded(root: Path, package: str, *, without: Sequence[date]) -> None:
+    """Write `released.toml` anew after a squash: without the dates that are folded, and with the digests of what was moved.
+
+    What was written by hand stays as it is.
+    """
+    path = root / FILE
+    if not path.exists():
+        return
+    released = {told for told, facts in record(root).get("versions", {}).items() if "modules" in facts}
+    head, *tables = re.split(r"^(?=\[)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = [head.rstrip("\n")]
+    for table in tables:
+        met = re.match(r'\[versions\."(\d{4}-\d{2}-\d{2})"\]', table)
+        day = date.fromisoformat(met[1]) if met else None
+        if day is not None and day not in without:
+            known = day.isoformat() in released
+            lines += [
+                "",
+                table.rstrip("\n"),
+                *(_listed(day, _digests(root, package, f"v{day:%Y_%m_%d}")) if known else ()),
+            ]
     _replace(path, "\n".join(lines) + "\n")
 
 
@@ -273,6 +300,9 @@ def edits(package: str) -> Iterator[Finding]:
         day = date.fromisoformat(told)
         folder = root / f"v{day:%Y_%m_%d}"
         begins = facts.get("instant")
+        if "modules" not in facts:
+            # Never released by the command: somebody only says when it ends.
+            continue
         if not _begins(day, begins):
             mend = "put its instant back; a release that is not in force yet slips by `dateline release DATE --slip`"
             reason = f"{told} was released, and begins at {begins}, which is no midnight of that date in any zone"

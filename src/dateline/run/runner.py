@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import ModuleType, TracebackType
@@ -89,6 +90,18 @@ class Runner(Path):
     def trail(self, **asked: Unpack[Asked]) -> Page:
         """Return a page of the trail, as `Filters` describes: a subject's timeline, a row's history, a kind, an actor, a time."""
         return self._driven(self.paging(asked))
+
+    def scan(self, *, after: int = 0) -> Iterator[Entry]:
+        """Yield every entry of all tenants in the order of writing, a page at a time, so that memory stays flat.
+
+        Args:
+            after: The number of the entry before the first.
+        """
+        cursor: int | None = after
+        while cursor is not None:
+            page = self._driven(self.scanning(cursor))
+            yield from page
+            cursor = page.next
 
     def outcome(self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)) -> Entry | None:
         """Wait for an event, by its id or its request key, and return it; None when patience ends before it is there."""
@@ -189,6 +202,15 @@ class AsyncRunner(Path):
     async def trail(self, **asked: Unpack[Asked]) -> Page:
         """As `Runner.trail`."""
         return await self._driven(self.paging(asked))
+
+    async def scan(self, *, after: int = 0) -> AsyncIterator[Entry]:
+        """As `Runner.scan`."""
+        cursor: int | None = after
+        while cursor is not None:
+            page = await self._driven(self.scanning(cursor))
+            for entry in page:
+                yield entry
+            cursor = page.next
 
     async def outcome(
         self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)

@@ -22,10 +22,13 @@ from dateline.sql.dialect import Dialect
 from dateline.sql.entry import PARTS, Entries
 from dateline.sql.statement import Batch
 
-__all__ = ["Filters", "Trail", "parts_of"]
+__all__ = ["SCANNED", "Filters", "Trail", "parts_of", "scanned"]
 
 MOST = 10_000
 """Entries of the largest page."""
+
+SCANNED = 500
+"""Entries that are read at once where all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,24 @@ class Trail:
             del rows[-1]
         return Page(tuple(self.entries.entry(one, versions) for one in rows), last)
 
+    def scan(self, versions: Versions, *, after: int = 0, tenant: str | None = None) -> Flow[Page]:
+        """Read the next entries in the order of writing, all tenants' without one, in one round trip.
+
+        Args:
+            after: The number in `next` of the page before.
+        """
+        shape = ("scan", tenant is not None)
+        if shape not in self._compiled:
+            self._compiled[shape] = tuple(
+                compiled(statement, self.dialect.sql) for statement in parts_of(self.dialect, scanned(tenant))
+            )
+        bound = {"after": after, "page": SCANNED, "tenant": tenant}
+        statements = (one.statement("trail", bound) for one in self._compiled[shape])
+        results = (yield Batch.between(self.dialect.begin_reading, *statements))[1:-1]
+        numbers = [row[0] for row in results[0].rows]
+        made = tuple(self.entries.entry(one, versions) for one in self.entries.rows(results[1:]))
+        return Page(made, max(numbers) if len(numbers) == SCANNED else None)
+
     def _statements(self, asked: tuple[str, ...], *, newest_first: bool) -> tuple[Compiled, ...]:
         page = _page(asked, newest_first=newest_first)
         statements = parts_of(self.dialect, page, newest_first=newest_first, tenant="tenant")
@@ -179,6 +200,15 @@ def parts_of(
             yield statement.order_by(table.c.seq.desc() if newest_first else table.c.seq)
         else:
             yield statement.order_by(table.c.seq, *([table.c.ordinal] if "ordinal" in table.c else []))
+
+
+def scanned(tenant: str | None) -> Select[Any]:
+    """Return the query for the numbers of one page of everything."""
+    e = tables.event.c
+    page = select(e.seq).where(e.seq > bindparam("after", type_=BigInteger()))
+    if tenant is not None:
+        page = page.where(e.tenant == bindparam("tenant"))
+    return page.order_by(e.seq).limit(bindparam("page", type_=BigInteger()))
 
 
 def _page(asked: tuple[str, ...], *, newest_first: bool) -> Select[Any]:

@@ -7,24 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, select
-
 from dateline.core.canon import digest, plain
 from dateline.core.later import whole
 from dateline.core.personal import Sealed, mark_at, sealed_digest
 from dateline.core.request import Flow
 from dateline.core.version import Versions
 from dateline.errors import TrailFault
-from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
 from dateline.sql.entry import EFFECT, EVENT, OPERATION, PERSONAL, UNREADABLE, Entries, Rows
 from dateline.sql.statement import Batch, Result
-from dateline.sql.trail import parts_of
+from dateline.sql.trail import SCANNED, parts_of, scanned
 
 __all__ = ["Verification", "verify"]
-
-PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +49,12 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
     Args:
         tenant: Whose events; all tenants' without it.
     """
-    statements = [compiled(statement, dialect.sql) for statement in parts_of(dialect, _page(tenant))]
+    statements = [compiled(statement, dialect.sql) for statement in parts_of(dialect, scanned(tenant))]
     entries = Entries(dialect)
     after, events, values, erased = 0, 0, 0, 0
     faults: list[tuple[int, str]] = []
     while True:
-        bound = {"after": after, "page": PAGE, "tenant": tenant}
+        bound = {"after": after, "page": SCANNED, "tenant": tenant}
         batch = Batch.between(
             dialect.begin_reading, *(statement.statement("verify", bound) for statement in statements)
         )
@@ -71,21 +66,13 @@ def verify(dialect: Dialect, tenant: str | None = None) -> Flow[Verification]:
             values += sum(row["value"] is not None for row in kept)
             erased += sum(row["value"] is None for row in kept)
         events += len(page)
-        if len(page) < PAGE:
+        if len(page) < SCANNED:
             return Verification(events, values, erased, tuple(faults))
         after = max(page)
 
 
 _NO_VERSIONS = Versions.of({"1970-01-01": ()})
 """One date on which nothing was decided: no kind is known, so no event is made."""
-
-
-def _page(tenant: str | None) -> Select[Any]:
-    e = tables.event.c
-    page = select(e.seq).where(e.seq > bindparam("after", type_=BigInteger()))
-    if tenant is not None:
-        page = page.where(e.tenant == bindparam("tenant"))
-    return page.order_by(e.seq).limit(bindparam("page", type_=BigInteger()))
 
 
 def _faults(entries: Entries, rows: Rows) -> list[str]:
