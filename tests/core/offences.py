@@ -145,12 +145,12 @@ class AskTwice(Event, kind="ask"):
     books: tuple[str, ...]
 
 
-@upgrade
+@upgrade  # round-trip
 def twice(old: Ask) -> AskTwice:
     return AskTwice(books=(old.book, str(time.time())))  # clock
 
 
-@downgrade
+@downgrade  # round-trip
 def once(new: AskTwice) -> Ask:
     return Ask(book=new.books[0])
 

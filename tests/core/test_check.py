@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from sqlalchemy.orm import Mapped, mapped_column
 
-from dateline import Event, Record, Snapshot, Versions, Yields, given, handler, load, rows
+from dateline import (
+    Drop,
+    Event,
+    Plan,
+    Record,
+    Reject,
+    Snapshot,
+    Versions,
+    Yields,
+    check,
+    given,
+    handler,
+    lift,
+    load,
+    lower,
+    rows,
+)
 from dateline.core.check import Finding, checked, refused
 from dateline.core.version import Layer, Version
 from dateline.errors import NotInForce, Unloadable
 from tests.core import offences
-from tests.core.library import Book, Remind
-from tests.core.test_amendment import FIRST, quiet
+from tests.core.library import Base, Book, Remind
+from tests.core.test_amendment import FIRST, Give, Log, Note, quiet, write
 
 HERE = Path(__file__)
-_RULE = re.compile(r"# (clock|chance|outside|environment|state|order|version|undeclared|keyless)$")
+_RULE = re.compile(r"# (clock|chance|outside|environment|state|order|version|undeclared|keyless|round-trip)$")
 
 
 def functions() -> list[object]:
@@ -32,7 +51,7 @@ def test_each_offence_is_found_at_its_line_and_each_innocent_neighbour_is_left_a
 
     lines = Path(offences.__file__).read_text().splitlines()
     planted = {(number, met[1]) for number, line in enumerate(lines, 1) if (met := _RULE.search(line))}
-    assert len(planted) == 31
+    assert len(planted) == 33
     assert {(one.line, one.rule) for one in found if one.severity == "error"} == planted
     assert {one.file for one in found if one.severity == "error"} == {offences.__file__}
 
@@ -122,3 +141,122 @@ def test_a_refusal_without_a_place_is_a_finding_all_the_same() -> None:
 
 def test_the_clinic_is_clean() -> None:
     assert checked(load("versions")) == ()
+
+
+# Amendments, imports, old columns -----------------------------------------------------------------------------------------
+
+
+@check
+def picky(event: Give) -> Yields[Reject]:
+    if event.book == "none":
+        yield Reject("none", "a book is needed")
+    if event.book == "all":
+        yield Reject("greedy", "one book at a time")
+
+
+@check
+def milder(event: Give) -> Yields[Drop]:
+    yield Drop(picky, "greedy", because="books are many")
+    yield Drop(picky, "gready", because="books are many")
+
+
+@check
+def by_its_name(event: Give) -> Yields[Reject]:
+    yield Reject(event.book, "nobody knows which code this is")
+
+
+@check
+def milder_still(event: Give) -> Yields[Drop]:
+    yield Drop(by_its_name, "anything", because="it may be one")
+
+
+def test_an_amendment_of_a_code_that_nobody_uses_is_found() -> None:
+    versions = Versions.of({"2024-01-01": [Give, picky, by_its_name], "2024-02-01": [milder, milder_still]})
+
+    assert [(one.name, one.rule, one.severity, one.reason) for one in checked(versions)] == [
+        ("milder", "code", "error", "amends picky/gready, and picky of 2024-01-01 rejects with greedy, none")
+    ]
+
+
+@handler
+def counts(event: Give, plan: Plan) -> Yields[Log]:
+    yield Log(text=str(len(plan.planned)))
+
+
+@handler
+def never(event: Give) -> Yields[Drop]:
+    yield Drop(write, Note, because="nobody reads it")
+
+
+def test_an_amendment_of_what_somebody_had_read_is_a_warning() -> None:
+    days = [Give, write], [counts], [never]
+    reading = Versions.of(dict(zip(("2024-01-01", "2024-02-01", "2024-03-01"), days, strict=True)))
+    before = Versions.of({"2024-01-01": [Give, write], "2024-02-01": [never], "2024-03-01": [counts]})
+
+    assert [(one.name, one.rule, one.severity, one.reason) for one in checked(reading)] == [
+        (
+            "never",
+            "read-before",
+            "warning",
+            "amends write/note, and counts of 2024-02-01 has looked at the plan before: what it read stays read",
+        )
+    ]
+    assert checked(before) == ()
+
+
+def test_a_layer_that_imports_what_was_installed_from_elsewhere_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rules.py"
+    path.write_text(
+        "import os.path, pytest\nfrom sqlalchemy.orm import Mapped\nfrom pydantic import Field\nimport annotated_types\n"
+        "from dateline import Event\nfrom tests.core import library\nfrom orjson import dumps\nfrom . import beside\n"
+    )
+    module = ModuleType("shop_v2024_06_01_rules")
+    module.__file__ = str(path)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    day = date(2024, 6, 1)
+    versions = Versions((Version(day, load("versions").versions[0].instant),), (Layer(day, module.__name__, ()),))
+
+    assert [(one.line, one.rule, one.reason.partition(",")[0]) for one in checked(versions)] == [
+        (1, "import", "imports pytest"),
+        (7, "import", "imports orjson"),
+    ]
+
+
+class Crate(Base):
+    __tablename__ = "crate"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    grams: Mapped[int]
+
+
+@lower(Crate)
+def weighed(grams: int) -> str:
+    return f"{grams} at {time.time()}"
+
+
+@lift(Crate)
+def weight(weighed: str) -> dict[str, int]:
+    return {"grams": random.randint(1, 2)}
+
+
+class OldCrate(Record[Crate]):
+    id: str
+    weighed: str
+
+
+class Crates(Snapshot):
+    crate: OldCrate = rows(Crate.id == given("book"))
+
+
+@handler
+def weigh(event: Look, crates: Crates) -> Yields[Remind]:
+    if crates.crate.weighed:
+        yield Remind(reader=1)
+
+
+def test_what_maps_old_columns_has_to_be_pure_too() -> None:
+    versions = Versions.of({"2024-01-01": [Look, OldCrate, weigh]})
+
+    assert [(one.name, one.rule) for one in checked(versions)] == [("weighed", "clock"), ("weight", "chance")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, synonym
 from dateline import Insert, Personal, Plan, Record, Update, lift, lower
 from dateline.core.model import personal_fields
 from dateline.core.snapshot import AtHead
-from dateline.errors import BadSignature, DatelineError, WrongColumn
+from dateline.errors import BadSignature, DatelineError, Impure, WrongColumn
 from tests.core.library import Base
 
 
@@ -163,3 +164,30 @@ def test_a_record_of_a_column_that_nobody_maps_is_refused() -> None:
         class Faxed(Record[Person]):
             id: str
             fax: str
+
+
+class Chest(Base):
+    __tablename__ = "chest"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    grams: Mapped[int]
+
+
+@lower(Chest)
+def weight(grams: int) -> str:
+    return f"{grams} {Path(__file__).read_text()[:1]}"
+
+
+class OldChest(Record[Chest]):
+    id: str
+    weight: str
+
+
+def test_what_an_old_column_held_is_told_without_a_look_at_a_file() -> None:
+    assert OldChest.__head__ is not None
+    today = cast("Any", OldChest.__head__.record)
+
+    with pytest.raises(
+        Impure, match=r"test_head.py:\d+ weight \(today's tables\) reaches outside of the decision \(open\)"
+    ):
+        OldChest.__head__.made(today(id="a", grams=1))

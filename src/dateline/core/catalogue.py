@@ -24,7 +24,7 @@ from dateline.core.step import Reject
 from dateline.core.table import table_of
 from dateline.core.version import Versions
 
-__all__ = ["Explanation", "Holder", "Input", "Read", "Standing", "explained"]
+__all__ = ["Explanation", "Holder", "Input", "Read", "Standing", "codes", "explained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +254,7 @@ def _holder(function: Function) -> Holder:
 def _yields(function: Function) -> Iterator[str]:
     """Yield what a signature announces, by the names that step keys have; of a check, the codes that its source names."""
     if Reject in function.yields:
-        yield from sorted(_codes(function))
+        yield from sorted(_known(function))
     for found in sorted(function.yields - {Reject}, key=str):
         if isinstance(found, tuple):
             operation, mapped = found
@@ -266,21 +266,42 @@ def _yields(function: Function) -> Iterator[str]:
             yield "concerns"
 
 
-def _codes(function: Function) -> set[str]:
-    """Return the codes of rejections that stand in a check's source as texts."""
+def _known(function: Function) -> set[str]:
+    """Return the codes that can be told, all of them or not."""
     try:
         calls = [node for node in ast.walk(tree(function.call)) if isinstance(node, ast.Call)]
     except (OSError, SyntaxError):
         return set()
-    codes = set()
+    return _codes(function, calls)[0]
+
+
+def codes(function: Function) -> frozenset[str] | None:
+    """Return the codes of rejections that stand in a check's source as texts; None where not all of them do."""
+    try:
+        calls = [node for node in ast.walk(tree(function.call)) if isinstance(node, ast.Call)]
+    except (OSError, SyntaxError):
+        return None
+    found, sure = _codes(function, calls)
+    return frozenset(found) if sure else None
+
+
+def _codes(function: Function, calls: list[ast.Call]) -> tuple[set[str], bool]:
+    found, sure = set(), True
     for call in calls:
         try:
-            if named(call.func, function.call) is Reject and call.args:
-                code = named(call.args[0], function.call)
-                codes |= {code} if isinstance(code, str) else set()
+            if named(call.func, function.call) is not Reject:
+                continue
         except LookupError:
+            # What a helper rejects with is not known here.
+            sure = sure and isinstance(call.func, ast.Attribute)
             continue
-    return codes
+        try:
+            code = named(call.args[0], function.call) if call.args else None
+        except LookupError:
+            code = None
+        sure = sure and isinstance(code, str)
+        found |= {code} if isinstance(code, str) else set()
+    return found, sure
 
 
 def _read(versions: Versions, cascade: Cascade, one: Field) -> Read:

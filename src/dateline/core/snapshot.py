@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from types import NoneType, UnionType, new_class
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 from uuid import UUID
@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from dateline.core.canon import canonical, digest
 from dateline.core.event import Event, places
 from dateline.core.model import PERSONAL, Model, faults, personal_fields, place
+from dateline.core.purity import purely
 from dateline.core.query import Query, Rows, Value
 from dateline.core.table import Table, row_key, table_of
-from dateline.errors import Malformed, NotQueried, WrongColumn
+from dateline.errors import Impure, Malformed, NotQueried, WrongColumn
 
 __all__ = ["Field", "Record", "Snapshot", "fields_of", "fingerprint", "key_of", "row_of"]
 
@@ -109,7 +110,10 @@ def _at_head(record: type[Record[Any]], table: Table, old: list[str]) -> AtHead:
         for name in old:
             lower = table.lowers[name]
             try:
-                values[name] = lower.call(**{part: getattr(found, part) for part in lower.parts})
+                parts = {part: getattr(found, part) for part in lower.parts}
+                values[name] = purely(lower, partial(lower.call, **parts))
+            except Impure:
+                raise
             except Exception as error:
                 # Its text stays in the chained cause: it may hold what is in the row.
                 raise Malformed(

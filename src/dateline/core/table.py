@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from dateline.core.canon import canonical, plain
-from dateline.core.model import PERSONAL
+from dateline.core.model import PERSONAL, place
 from dateline.errors import WrongColumn, WrongValue
 
 __all__ = ["PLAIN", "SURE", "Column", "Lift", "Lower", "Table", "row_key", "table_of"]
@@ -108,6 +108,16 @@ class Lower:
 
     call: Callable[..., Any]
     parts: Mapping[str, Any]
+
+    @property
+    def where(self) -> str:
+        """File, line and name, for errors."""
+        return place(self.call)
+
+    @property
+    def day(self) -> str:
+        """It is of no date: tables have today's columns."""
+        return "today's tables"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -251,6 +251,11 @@ class Versions:
         )
 
     @property
+    def shapes(self) -> tuple[Shapes, ...]:
+        """The shapes of each kind."""
+        return tuple(self._shapes.values())
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """All kinds of events that some version knows."""
         return tuple(sorted(self._cascades))
