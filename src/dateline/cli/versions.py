@@ -13,11 +13,13 @@ import typer
 
 from dateline.cli.check import report
 from dateline.cli.common import Database, Json, Paper, day, loaded, write
+from dateline.cli.diagram import diagram
 from dateline.cli.document import here, text
 from dateline.cli.explain import explain
 from dateline.cli.plan import show
 from dateline.core.catalogue import explained
 from dateline.core.check import checked, refused
+from dateline.core.drawing import drawn
 from dateline.core.entry import Entry
 from dateline.core.history import catalogue, chapters, markdown
 from dateline.core.meta import Actor, Meta
@@ -111,6 +113,10 @@ def explained_(
         date | None,
         typer.Option(parser=day, metavar="DATE", help="The version, in force or not; without it, the newest."),
     ] = None,
+    drawing: Annotated[bool, typer.Option("--diagram", help="Draw who holds which slot since when, instead.")] = False,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the drawing as SVG; - writes standard output.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Tell what a version does with a kind of event: who decides and since when, what is read, and what can come of it.
@@ -120,7 +126,19 @@ def explained_(
     """
     held = loaded(versions)
     found = explained(held, kind, version)
-    if json:
+    if svg is not None:
+        picture = drawn(found)
+        if str(svg) == "-":
+            write(picture.rstrip("\n"))
+        else:
+            try:
+                svg.write_text(picture, encoding="utf-8")
+            except OSError as error:
+                raise Malformed(f"{svg} cannot be written: {error.strerror}") from None
+            write(f"The cascade of {kind} under {found.version} is drawn in {svg}.")
+    elif drawing:
+        diagram(Paper(highlight=False), found)
+    elif json:
         write(text(found.document()))
     else:
         explain(Paper(highlight=False), found)
