@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -14,10 +14,11 @@ from dateline.core.canon import canonical, parsed
 from dateline.core.entry import Entry
 from dateline.core.flow import snapshots_of
 from dateline.core.model import faults
-from dateline.core.operation import Placeholder
+from dateline.core.operation import Operation, Placeholder
 from dateline.core.outcome import Values
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Field
+from dateline.core.step import Step
 from dateline.core.version import Versions
 from dateline.errors import Malformed, Refused, Unanswerable
 
@@ -90,44 +91,66 @@ _OPEN = object()
 """What only the database could know."""
 
 
-def _recorded(entry: Entry) -> dict[str, tuple[Any, ...]]:
+class _Step(NamedTuple):
+    """One step as it is compared.
+
+    Args:
+        facts: What sort of step it is, and of what.
+        values: What it holds, by name.
+        open: Whether what is recorded may hold more: what the database assigned.
+        more: Values under further names, of columns that the table had once.
+    """
+
+    facts: tuple[Any, ...]
+    values: Mapping[str, Any]
+    open: bool = False
+    more: Mapping[str, Any] = MappingProxyType({})
+
+
+def _recorded(entry: Entry) -> dict[str, _Step]:
     return {
-        **{one.key: (one.code, one.detail, one.field, {}) for one in entry.rejections},
-        **{one.step: (one.verb, one.table, one.row_key, one.declared) for one in entry.operations},
-        **{one.step: (one.kind, "", "", one.payload) for one in entry.effects},
+        **{one.key: _Step((one.code, one.detail, one.field), {}) for one in entry.rejections},
+        **{one.step: _Step((one.verb, one.table, one.row_key), one.declared) for one in entry.operations},
+        **{one.step: _Step((one.kind,), one.payload) for one in entry.effects},
     }
 
 
-def _made(plan: Plan) -> dict[str, tuple[Any, ...]]:
+def _made(plan: Plan) -> dict[str, _Step]:
     outline = plan.outline
-    made: dict[str, tuple[Any, ...]] = {}
-    for one in plan.rejections:
-        made[one.key] = (one.code, one.detail, one.field, {})
+    made = {one.key: _Step((one.code, one.detail, one.field), {}) for one in plan.rejections}
     for change in outline.changes:
         columns = change.mapped.__mapper__.columns
-        values = {columns[name].name: _told(value) for name, value in change.values.items()}
-        if change.verb == "insert" and (outline.waits or change.row_key is None):
-            # What was assigned is recorded with what was declared.
-            values = defaultdict(lambda: _OPEN, values)
-        row = _OPEN if change.row_key is None else change.row_key
-        made[change.last.key] = (change.verb, change.table, row, values)
+        made[change.last.key] = _Step(
+            (change.verb, change.table, _OPEN if change.row_key is None else change.row_key),
+            {columns[name].name: _told(value) for name, value in change.values.items()},
+            open=change.verb == "insert" and (outline.waits or change.row_key is None),
+            more={name: _told(value) for one in change.steps for name, value in _named(one.step).items()},
+        )
     for _, planned, effect in outline.effects:
         payload = {name: _told(value) for name, value in effect.__dict__.items()}
-        made[planned.key] = (effect.__kind__, "", "", payload)
+        made[planned.key] = _Step((effect.__kind__,), payload)
     return made
+
+
+def _named(step: Step) -> Mapping[str, Any]:
+    return step.named if isinstance(step, Operation) else {}
 
 
 def _told(value: Any) -> Any:
     return _OPEN if type(value) is Placeholder else parsed(canonical(value))
 
 
-def _equal(recorded: tuple[Any, ...], made: tuple[Any, ...]) -> bool:
-    *facts, declared = recorded
-    *others, values = made
-    if any(other is not _OPEN and other != fact for fact, other in zip(facts, others, strict=True)):
+def _equal(recorded: _Step, made: _Step) -> bool:
+    if len(recorded.facts) != len(made.facts) or any(
+        other is not _OPEN and other != fact for fact, other in zip(recorded.facts, made.facts, strict=True)
+    ):
         return False
-    if not isinstance(values, defaultdict) and values.keys() != declared.keys():
+    # Recorded before the table changed, a step names the columns of its day; recorded since, those that they became.
+    then = recorded.values.keys() & made.more.keys()
+    values = {**made.values, **made.more} if then else made.values
+    if not then and made.values.keys() - recorded.values.keys():
         return False
-    return values.keys() <= declared.keys() and all(
-        values[name] is _OPEN or values[name] == value for name, value in declared.items()
+    return all(
+        name in values and (values[name] is _OPEN or values[name] == value) if name in values or not made.open else True
+        for name, value in recorded.values.items()
     )
