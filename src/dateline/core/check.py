@@ -130,10 +130,10 @@ def _unused(versions: Versions) -> Iterator[Finding]:
         }
         seen.setdefault(field.record, set()).update(used)
     for record, used in seen.items():
-        table = next(field.table for field in fields if field.record is record)
-        file, line = _class(record)
+        table = table_of(record.__table__)
         for name in record.model_fields:
-            if table is not None and name not in table.key and name not in used:
+            if name not in table.key and name not in used:
+                file, line = _class(record)
                 yield Finding(
                     file,
                     line,
