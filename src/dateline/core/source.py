@@ -24,7 +24,13 @@ def tree(of: ModuleType | Callable[..., Any]) -> ast.Module:
         OSError, SyntaxError: Where there is no source, or it is none of Python's.
     """
     code = getattr(of, "__code__", None)
-    return _parsed(of) if code is None else _shared(code)
+    return _of_module(of) if code is None else _shared(code)
+
+
+@lru_cache(1000)
+def _of_module(module: Any) -> ast.Module:
+    # Loading and checking ask for it; a module that is imported anew is another.
+    return _parsed(module)
 
 
 @lru_cache(1000)

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from itertools import pairwise
 from pathlib import Path
-from threading import Lock
 from types import ModuleType
 from typing import Any
 
 from dateline.core.canon import digest
 from dateline.core.layer import role_of
+from dateline.core.source import tree
 from dateline.core.version import Layer, Version, Versions
 from dateline.errors import BadVersion
 from dateline.sql.dialect import askable
@@ -31,8 +31,6 @@ _FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
 # What can only be meant as a date. All else, such as `next`, in which a version without a date yet is written, is left alone.
 _MEANT = re.compile(r"v\d.*|(v(er(sion)?)?[-_.]?)?\d{4}[-_.]?\d.*", re.IGNORECASE)
 _NUMBERS = re.compile(r"(\d{4})(?:[-_.](\d\d?)[-_.](\d\d?)|(\d\d)(\d\d))(?!\d)")
-# CPython 3.11's AST builder counts its depth across threads (python/cpython issue 106905).
-_PARSER = Lock()
 
 
 def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versions:
@@ -174,8 +172,7 @@ def _sources(module: ModuleType) -> Iterator[tuple[str, str]]:
     if not handlers:
         return
     try:
-        with _PARSER:
-            code = digest(ast.dump(ast.parse(inspect.getsource(module))).encode())
+        code = digest(ast.dump(tree(module)).encode())
     except (OSError, SyntaxError) as error:
         raise BadVersion(f"{module.__name__}: its source cannot be read ({error})") from error
     yield from ((f"{module.__name__}.{found.__qualname__}", code) for found in handlers)
