@@ -15,7 +15,7 @@ from dateline.errors import HandlerFault, Unrepresentable
 
 __all__ = ["Breach", "breaches"]
 
-TRIED = 120
+TRIED = 80
 """Events of one shape that a law is tried on."""
 
 LONGEST = 200
@@ -67,15 +67,15 @@ def breaches(shapes: Shapes) -> Iterator[Breach]:
 
 
 def _both(own: list[Event], others: list[Event], through: Conversion) -> list[Event]:
-    """Return events of one shape: those that were made up, and what others become; in turns, and each once."""
+    """Return events of one shape: those that were made up, and what others become."""
     made: list[Event] = []
     for one in others:
         try:
             made.append(through(one))
         except (Unrepresentable, HandlerFault):
             continue
-    mixed = dict.fromkeys(found for pair in zip(own, made, strict=False) for found in pair)
-    return list(islice(dict.fromkeys((*mixed, *own, *made)), TRIED))
+    some = TRIED // 2
+    return [*own[: max(some, TRIED - len(made))], *made[: max(some, TRIED - len(own))]]
 
 
 def _neighbours(events: Iterable[Event], there: Conversion, back: Conversion, *, idempotent: bool) -> Iterator[Breach]:
@@ -121,7 +121,7 @@ def _round(shapes: Shapes, start: type[Event], end: type[Event], event: Event) -
 
 
 def _ends(events: list[Event], around: Callable[[Event], Event], blamed: Conversion, says: bool) -> Iterator[Breach]:
-    for event in events[:TRIED]:
+    for event in events[: TRIED // 4]:
         try:
             again = around(event)
             twice = around(again) if says else again
