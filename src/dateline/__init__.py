@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dateline.core.amendment import Drop, Replace
-from dateline.core.effect import Effect
+from dateline.core.effect import Effect, Retry
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
 from dateline.core.head import lift, lower
@@ -21,6 +21,7 @@ from dateline.core.snapshot import Record, Snapshot, fingerprint
 from dateline.core.step import Concerns, Reject, Yields
 from dateline.core.version import Versions
 from dateline.errors import (
+    AnswerLost,
     Conflict,
     ConstraintRefused,
     Contention,
@@ -35,13 +36,16 @@ from dateline.errors import (
     ShapeNewerThanVersion,
     StaleSnapshot,
     TooMany,
+    Undeliverable,
     UnknownKind,
     UnknownVersion,
     Unrepresentable,
 )
 
 if TYPE_CHECKING:
+    from dateline.run.delivery import AsyncDelivery, Delivery, delivers
     from dateline.run.loading import load
+    from dateline.run.relay import AsyncRelay, Relay
     from dateline.run.runner import AsyncRunner, Runner
     from dateline.run.settings import Settings
     from dateline.sql.given import given
@@ -51,10 +55,15 @@ else:
     # events and handlers waits for none of it. Not later than when they are named, though: the first request should not wait either.
     # Type checkers read the imports above. They must not see `__getattr__`, or every misspelt name would pass for one of dateline's.
     _LATER = {
+        "AsyncDelivery": "dateline.run.delivery",
+        "AsyncRelay": "dateline.run.relay",
         "AsyncRunner": "dateline.run.runner",
+        "Delivery": "dateline.run.delivery",
         "Instant": "dateline.sql.types",
+        "Relay": "dateline.run.relay",
         "Runner": "dateline.run.runner",
         "Settings": "dateline.run.settings",
+        "delivers": "dateline.run.delivery",
         "given": "dateline.sql.given",
         "load": "dateline.run.loading",
     }
@@ -71,7 +80,10 @@ else:
 
 __all__ = [
     "Actor",
+    "AnswerLost",
     "Assigned",
+    "AsyncDelivery",
+    "AsyncRelay",
     "AsyncRunner",
     "Committed",
     "Concerns",
@@ -80,6 +92,7 @@ __all__ = [
     "Contention",
     "DatelineError",
     "Delete",
+    "Delivery",
     "Denied",
     "Drop",
     "Effect",
@@ -102,13 +115,16 @@ __all__ = [
     "Reject",
     "Rejected",
     "Rejection",
+    "Relay",
     "Replace",
+    "Retry",
     "Runner",
     "Settings",
     "ShapeNewerThanVersion",
     "Snapshot",
     "StaleSnapshot",
     "TooMany",
+    "Undeliverable",
     "UnknownKind",
     "UnknownVersion",
     "Unrepresentable",
@@ -117,6 +133,7 @@ __all__ = [
     "Yields",
     "check",
     "decide",
+    "delivers",
     "downgrade",
     "fingerprint",
     "given",

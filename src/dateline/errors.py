@@ -31,6 +31,10 @@
     ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
     ├── Unanswerable           a replay about which nothing can be said
+    ├── NoDelivery             a kind of effect that nobody would deliver; told when a relay is made
+    ├── NotInState             an effect whose delivery is not in a state in which that can be done
+    ├── Undeliverable          raised by a delivery: this effect can never be delivered, so no try follows
+    ├── AnswerLost             raised by a delivery: it was sent, and whether it arrived is not known
     └── TrailFault             the trail disagrees with itself
 
 A refusal is a value as much as an exception: it compares by its content and turns into a problem (RFC 9457) with `problem()`.
@@ -43,6 +47,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 __all__ = [
+    "AnswerLost",
     "BadSignature",
     "BadVersion",
     "ClashingSteps",
@@ -62,6 +67,7 @@ __all__ = [
     "Malformed",
     "MissingTable",
     "NameTaken",
+    "NoDelivery",
     "NoMeta",
     "NoSuchStep",
     "NotAdditive",
@@ -69,6 +75,7 @@ __all__ = [
     "NotEarlier",
     "NotFound",
     "NotInForce",
+    "NotInState",
     "NotMigrated",
     "NotQueried",
     "NotSerializable",
@@ -87,6 +94,7 @@ __all__ = [
     "Unassigned",
     "Unconvertible",
     "UndeclaredStep",
+    "Undeliverable",
     "UnknownKind",
     "UnknownVersion",
     "Unloadable",
@@ -433,6 +441,22 @@ class NotSerializable(DatelineError):
 
 class Unanswerable(DatelineError):
     """A recorded event cannot be decided again: what it would need was not recorded, or the shape has no word for it."""
+
+
+class NoDelivery(DatelineError):
+    """Nobody would deliver a kind of effect that some version's handlers yield."""
+
+
+class NotInState(DatelineError):
+    """An effect whose delivery is not in a state in which it can be retried, cancelled or approved."""
+
+
+class Undeliverable(DatelineError):
+    """Raised by a delivery: this effect can never be delivered as it is. It is dead at once, without further tries."""
+
+
+class AnswerLost(DatelineError):
+    """Raised by a delivery: the effect was sent, and nobody knows whether it arrived."""
 
 
 class TrailFault(DatelineError):

@@ -15,10 +15,12 @@ from dateline.core.entry import Written
 from dateline.core.mask import masked
 from dateline.core.model import Model
 from dateline.core.outcome import Performed, Wrote
+from dateline.run.delivery import Sink
 from dateline.run.path import Given
 from dateline.run.reader import Reader
 from dateline.run.settings import Settings
 from dateline.run.together import Together
+from dateline.sql.queue import Lag, Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
 from dateline.testing import decisions, postgres
@@ -73,7 +75,8 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "Insert": ("keyed",),
             "Update": (),
             "Delete": (),
-            "Effect": ("keyed",),
+            "Effect": ("keyed", "correction"),
+            "Retry": ("wait",),
             "Concerns": (),
             "Drop": (),
             "Replace": (),
@@ -98,6 +101,11 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "trail",
                     "scan",
                     "outcome",
+                    "effects",
+                    "retry",
+                    "cancel",
+                    "approve",
+                    "resume",
                     "migrate",
                     "sequence",
                     "verify",
@@ -108,6 +116,23 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "Given": (),
             "Together": ("dispatch", "preview"),
             "Settings": (),
+        },
+    ),
+    (
+        "Deliveries",
+        (
+            "What performs effects once their event is committed. `AsyncRelay` takes a runner of either colour and is awaited; `Relay` "
+            "brings an event loop to a plain program. `AsyncDelivery` is what a coroutine function is handed."
+        ),
+        {
+            "delivers": (),
+            "Delivery": ("dispatch",),
+            "AsyncDelivery": ("dispatch",),
+            "AsyncRelay": ("run", "drain", "stop", "wake", "lag"),
+            "Relay": ("run", "drain", "stop", "lag"),
+            "Sink": ("deliver", "close"),
+            "Queued": (),
+            "Lag": (),
         },
     ),
     (
@@ -124,7 +149,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         "Beside the package's own names",
         "Imported from their modules.",
         {
-            "Reader": ("trail", "scan", "verify", "migrate", "close"),
+            "Reader": ("trail", "scan", "effects", "verify", "migrate", "close"),
             "masked": (),
         },
     ),
@@ -153,9 +178,12 @@ _ELSEWHERE: dict[str, Any] = {
     "Clock": decisions.Clock,
     "Filters": Filters,
     "Given": Given,
+    "Lag": Lag,
     "Performed": Performed,
     "Postgres": postgres.Postgres,
+    "Queued": Queued,
     "Reader": Reader,
+    "Sink": Sink,
     "Together": Together,
     "Verification": Verification,
     "When": decisions.When,

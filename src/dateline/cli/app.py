@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from dateline.cli import effects as about_effects
 from dateline.cli import versions as about_versions
 from dateline.cli.common import Database, Json, Paper, day, loaded, write
 from dateline.cli.document import document, text
@@ -173,3 +174,4 @@ def trail(
 
 
 app.add_typer(about_versions.app)
+app.add_typer(about_effects.app)

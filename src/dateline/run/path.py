@@ -118,6 +118,10 @@ class Path:
             raise TypeError(f"clock= gave {moment!r}, which is naive; an instant has a time zone: datetime.now(UTC)")
         return moment
 
+    def _fresh(self) -> UUID:
+        """Return a new id."""
+        return new_id(self._now(), chance()[1])
+
     def request(self, event: Event, ending: Ending, given: Given, *, joined: bool = False) -> Request:
         """Return the request with what clock and chance contribute.
 

@@ -21,6 +21,7 @@ from dateline.run.fault import DRIVER
 from dateline.run.path import Asked
 from dateline.run.runner import Runner
 from dateline.run.settings import Settings
+from dateline.sql.queue import Queued
 from dateline.sql.verify import Verification
 
 __all__ = ["Reader"]
@@ -73,6 +74,11 @@ class Reader:
         """As `Runner.scan`; raises what `trail` does."""
         with self._told(existing=True):
             yield from self._runner.scan(after=after)
+
+    def effects(self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000) -> tuple[Queued, ...]:
+        """As `Runner.effects`; raises what `trail` does."""
+        with self._told(existing=True):
+            return self._runner.effects(*states, kind=kind, tenant=tenant, limit=limit)
 
     def verify(self, *, tenant: str | None = None) -> Verification:
         """As `Runner.verify`; raises what `trail` does."""

@@ -19,12 +19,14 @@ from dateline.core.request import Apart, Flow
 from dateline.core.version import Versions
 from dateline.errors import Refused
 from dateline.run import migrate
+from dateline.run.act import ApproveEffect, CancelEffect, RetryEffect, acting, resuming
 from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.engine import async_engine, engine
 from dateline.run.path import Asked, Given, Path
 from dateline.run.settings import Settings
 from dateline.run.together import AsyncTogether, Together, async_together, together
+from dateline.sql.queue import Queue, Queued
 from dateline.sql.sequencer import sequence
 from dateline.sql.verify import Verification, verify
 
@@ -114,6 +116,40 @@ class Runner(Path):
     def verify(self, *, tenant: str | None = None) -> Verification:
         """Recompute every digest of the trail."""
         return self._driven(verify(self.store.dialect, tenant))
+
+    def effects(self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000) -> tuple[Queued, ...]:
+        """Return effects whose delivery is not done, the oldest first.
+
+        Args:
+            states: Only these, such as "dead" and "unknown".
+        """
+        return tuple(self._driven(Queue(self.store.dialect).listed(tenant, states, kind, limit)))
+
+    def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
+        """Have an effect tried at once that is dead, expired, unknown or waits for its next try; an event, which needs the right "effects".
+
+        Args:
+            effect: Its key, as `effects` lists it.
+
+        Raises:
+            NotInState: Where it is in another state.
+        """
+        return self._driven(acting(self, RetryEffect, effect, given))
+
+    def cancel(self, effect: str, **given: Unpack[Given]) -> Committed:
+        """Have an effect never sent; as `retry`, of one that is not being sent at this moment."""
+        return self._driven(acting(self, CancelEffect, effect, given))
+
+    def approve(self, effect: str, **given: Unpack[Given]) -> Committed:
+        """Have an effect sent that was held; as `retry`."""
+        return self._driven(acting(self, ApproveEffect, effect, given))
+
+    def resume(self, **given: Unpack[Given]) -> Committed:
+        """Go on after a restore from a backup: hold all that is not sent, since it may have been, and begin a new incarnation of the feed.
+
+        An event, which needs the right "effects".
+        """
+        return self._driven(resuming(self, self._fresh(), given))
 
     def together(self, session: Session | None = None) -> AbstractContextManager[Together]:
         """Open one transaction for several events, or join the caller's.
@@ -225,6 +261,28 @@ class AsyncRunner(Path):
     async def verify(self, *, tenant: str | None = None) -> Verification:
         """As `Runner.verify`."""
         return await self._driven(verify(self.store.dialect, tenant))
+
+    async def effects(
+        self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000
+    ) -> tuple[Queued, ...]:
+        """As `Runner.effects`."""
+        return tuple(await self._driven(Queue(self.store.dialect).listed(tenant, states, kind, limit)))
+
+    async def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
+        """As `Runner.retry`."""
+        return await self._driven(acting(self, RetryEffect, effect, given))
+
+    async def cancel(self, effect: str, **given: Unpack[Given]) -> Committed:
+        """As `Runner.cancel`."""
+        return await self._driven(acting(self, CancelEffect, effect, given))
+
+    async def approve(self, effect: str, **given: Unpack[Given]) -> Committed:
+        """As `Runner.approve`."""
+        return await self._driven(acting(self, ApproveEffect, effect, given))
+
+    async def resume(self, **given: Unpack[Given]) -> Committed:
+        """As `Runner.resume`."""
+        return await self._driven(resuming(self, self._fresh(), given))
 
     def together(self, session: AsyncSession | None = None) -> AbstractAsyncContextManager[AsyncTogether]:
         """As `Runner.together`."""

@@ -22,7 +22,7 @@ from dateline.sql import tables
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Result
 
-__all__ = ["EFFECT", "EVENT", "OPERATION", "PARTS", "PERSONAL", "UNREADABLE", "Entries", "Row", "Rows"]
+__all__ = ["EFFECT", "EVENT", "OPERATION", "PARTS", "PERSONAL", "UNREADABLE", "Entries", "Row", "Rows", "state_of"]
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, Malformed, RecursionError, TypeError, ValueError)
 """What reading raises where somebody has changed a record."""
@@ -33,7 +33,7 @@ _HANGING = (
     (tables.operation, "ordinal step verb table_name row_key declared before after handler date merged"),
     (tables.effect, "ordinal id step kind payload handler date"),
     (tables.personal, "path subject salt value"),
-    (tables.delivery, "ordinal state"),
+    (tables.delivery, "ordinal state tries"),
     (tables.position, "position"),
 )
 
@@ -193,7 +193,9 @@ class _Stored:
     def effects(self, entry: Entry) -> Mapping[str, Any]:
         """Return the effects, each with the state of its delivery."""
         values = self.values()
-        states = {one["ordinal"]: one["state"] for one in self._entries.read(self._rows, DELIVERY)}
+        states = {
+            one["ordinal"]: state_of(one["state"], one["tries"]) for one in self._entries.read(self._rows, DELIVERY)
+        }
         return {
             "effects": tuple(
                 Performed(
@@ -227,6 +229,11 @@ _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
     "subjects": _Stored.subjects,
     "personal": _Stored.personal,
 }
+
+
+def state_of(stored: str, tries: int) -> str:
+    """Return what is told of a delivery: one that is due again is being retried."""
+    return "retrying" if stored == "due" and tries else stored
 
 
 def _operation(row: Row, values: Mapping[str, Any]) -> Written:

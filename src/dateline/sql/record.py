@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeEngine
 from dateline.core.canon import canonical, parsed
 from dateline.core.draft import Draft
 from dateline.core.effect import Effect
+from dateline.core.event import fill
 from dateline.core.internal import bounded
 from dateline.core.meta import derived
 from dateline.core.operation import Placeholder
@@ -55,7 +56,7 @@ MOST = 20
 
 EVENT = tuple(column.name for column in tables.event.columns if column.name not in ("seq", "recorded_at"))
 OPERATION = ("ordinal", "step", "verb", "table_name", "row_key", "declared", "handler", "date", "merged")
-EFFECT = ("ordinal", "id", "step", "kind", "payload", "handler", "date", "state")
+EFFECT = ("ordinal", "id", "step", "kind", "payload", "handler", "date", "state", "lane")
 SUBJECT = ("subject",)
 PERSONAL = ("path", "subject", "salt", "value")
 CLAIM = tuple(column.name for column in tables.claim.columns)
@@ -235,10 +236,10 @@ def _numbered(*columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 _INSERTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "operation": _numbered(*OPERATION, "before", "after"),
-    "effect": _numbered(*EFFECT[:-1]),
+    "effect": _numbered(*EFFECT[:-2]),
     "delivery": (
-        ("ordinal", "kind", "state", "due_at"),
-        ("x.column1", "x.column2", "x.column3", "event.recorded_at"),
+        ("ordinal", "kind", "state", "lane", "due_at"),
+        ("x.column1", "x.column2", "x.column3", "x.column4", "event.recorded_at"),
     ),
     "subject": _numbered(*SUBJECT),
     "personal": _numbered(*PERSONAL),
@@ -251,7 +252,7 @@ OPERATION_ROW = (
 _ROWS = {
     "operation": OPERATION_ROW.format(before=":before", after=":after"),
     "effect": "(:ordinal, :id, :step, :kind, :payload, :handler, :date)",
-    "delivery": "(:ordinal, :kind, :state)",
+    "delivery": "(:ordinal, :kind, :state, :lane)",
     "subject": "(:subject)",
     "personal": "(:path, :subject, :salt, :value)",
 }
@@ -341,12 +342,14 @@ def performing_of(draft: Draft, assigned: Assigned) -> Performing:
 
 
 def effect_facts(draft: Draft, performing: Performing) -> list[Facts]:
-    """Return the facts of the effects, and of their deliveries, which are due at once."""
+    """Return the facts of the effects, and of their deliveries, which are due at once but for those that are held for approval."""
     made = []
     for ordinal, planned, effect in performing:
         payload = draft.sealer.text(effect, f"/effects/{ordinal}").decode()
         id = derived(draft.meta.id, planned.key)
-        made.append((ordinal, id, planned.key, effect.__kind__, payload, planned.handler, planned.date, "due"))
+        state = "held" if effect.__held__ else "due"
+        lane = effect.__lane__ and fill(effect.__lane__, effect)
+        made.append((ordinal, id, planned.key, effect.__kind__, payload, planned.handler, planned.date, state, lane))
     return made
 
 
@@ -392,4 +395,5 @@ def _performed(issuer: UUID, ordinal: int, planned: Planned, effect: Effect) -> 
         payload=parsed(canonical(effect)),
         handler=planned.handler,
         date=planned.date,
+        state="held" if effect.__held__ else "due",
     )

@@ -28,6 +28,8 @@ from dateline.sql.types import Id, Instant
 
 __all__ = [
     "TRAIL",
+    "attempt",
+    "change",
     "claim",
     "delivery",
     "effect",
@@ -126,9 +128,21 @@ delivery = Table(
     Column("state", String(12), nullable=False),
     Column("due_at", Instant(), nullable=False),
     Column("tries", Integer, nullable=False, server_default=text("0")),
-    Column("lease", Instant()),
+    # Of one lane, each waits until all before it are done.
+    Column("lane", Text),
+    Column("began_at", Instant()),
     PrimaryKeyConstraint("tenant", "seq", "ordinal", name="dateline_delivery_pkey"),
+    # While an effect is being sent, `due_at` is the end of the lease: what was due and is not, is due again.
     Index("dateline_delivery_due", "state", "due_at", "seq", "ordinal"),
+    Index(
+        "dateline_delivery_lane",
+        "tenant",
+        "lane",
+        "seq",
+        "ordinal",
+        postgresql_where=text("lane IS NOT NULL"),
+        sqlite_where=text("lane IS NOT NULL"),
+    ),
 )
 
 attempt = Table(
@@ -185,12 +199,29 @@ claim = Table(
     PrimaryKeyConstraint("tenant", "scope", "key", name="dateline_claim_pkey"),
 )
 
-# Written with the event, drained by the sequencer in the order of seq.
+# What became of an effect after its event: a row whenever the state of a delivery changes for those who look on.
+change = Table(
+    "dateline_change",
+    TRAIL,
+    # Of the same numbers as events, so that one order holds for both.
+    Column("number", _big, _seq, server_default=_seq.next_value(), primary_key=True),
+    Column("tenant", String(200), nullable=False),
+    Column("seq", _big, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at", Instant(), nullable=False),
+    Column("detail", Text),
+    Index("dateline_change_effect", "tenant", "seq", "ordinal"),
+)
+
+# Written with the event, drained by the sequencer in the order of seq. Of a change, `of` is the event's number.
 pending = Table(
     "dateline_pending",
     TRAIL,
     Column("seq", _big, primary_key=True, autoincrement=False),
     Column("tenant", String(200), nullable=False),
+    Column("of", _big),
 )
 
 position = Table(
@@ -199,7 +230,10 @@ position = Table(
     Column("position", _big, primary_key=True, autoincrement=False),
     Column("tenant", String(200), nullable=False),
     Column("seq", _big, nullable=False),
-    UniqueConstraint("seq", name="dateline_position_seq"),
+    # The number of a change; 0 where it is the event itself.
+    Column("change", _big, nullable=False, server_default=text("0")),
+    UniqueConstraint("seq", "change", name="dateline_position_seq"),
+    Index("dateline_position_tenant", "tenant", "position"),
 )
 
 incarnation = Table(

@@ -1,0 +1,147 @@
+"""Stepping in: somebody retries, cancels or approves an effect, or begins a new incarnation; each is an event with an actor.
+
+The event and the change that it makes to the queue are one transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+from uuid import UUID
+
+from dateline.core.event import Event
+from dateline.core.meta import Actor
+from dateline.core.outcome import Committed
+from dateline.core.request import Flow, Pause
+from dateline.errors import Conflict, Malformed, NotInState
+from dateline.run.path import Given, Path
+from dateline.sql.queue import Queue
+from dateline.sql.statement import Batch, Statement
+from dateline.sql.together import closing, opening
+
+__all__ = ["RIGHT", "ApproveEffect", "CancelEffect", "ResumeTrail", "RetryEffect", "acting", "resuming"]
+
+RIGHT = "effects"
+"""The right to step in."""
+
+_KEY = re.compile(r"(\d{1,18})\.(\d{1,9})")
+
+
+class _Act(Event):
+    """What somebody did about one effect.
+
+    Args:
+        effect: Its place in the trail, `seq.ordinal`; `id` its own, `of` its kind.
+        state: The state that its delivery was in.
+        about: The subjects of the event that wanted it.
+    """
+
+    effect: str
+    id: UUID
+    of: str
+    state: str
+    about: tuple[str, ...] = ()
+
+    __before__: ClassVar[tuple[str, ...]] = ()
+    __after__: ClassVar[str] = ""
+    __done__: ClassVar[str] = ""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Whom the effect is about: so it stands on their timelines."""
+        return self.about
+
+
+class RetryEffect(_Act, kind="effect.retry", requires=RIGHT):
+    """An effect is tried once more, at once."""
+
+    __before__ = ("dead", "unknown", "due", "expired")
+    __after__ = "due"
+    __done__ = "retried"
+
+
+class CancelEffect(_Act, kind="effect.cancel", requires=RIGHT):
+    """An effect is not wanted any more; nobody sends it."""
+
+    __before__ = ("held", "due", "waiting", "unknown", "dead")
+    __after__ = "cancelled"
+    __done__ = "cancelled"
+
+
+class ApproveEffect(_Act, kind="effect.approve", requires=RIGHT):
+    """An effect that was held may be sent."""
+
+    __before__ = ("held",)
+    __after__ = "due"
+    __done__ = "approved"
+
+
+class ResumeTrail(Event, kind="trail.resume", requires=RIGHT):
+    """The trail goes on after a restore: nothing is sent before somebody approves it, and cursors begin anew."""
+
+    held: int
+
+
+def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Committed]:
+    """Change one effect's state, and record who did so.
+
+    Args:
+        effect: Its key, `seq.ordinal`.
+
+    Raises:
+        Malformed: For what is no key.
+        NotInState: Where there is no such effect, or it is in another state.
+        Denied: Without the right; recorded.
+    """
+    met = _KEY.fullmatch(effect) if isinstance(effect, str) else None
+    if met is None:
+        raise Malformed(
+            f"{str(effect)[:60]!r} is no effect's key; it is seq.ordinal, as `dateline effects` lists it: 1234.0"
+        )
+    queue, dialect = Queue(path.store.dialect), path.store.dialect
+    place = (given.get("tenant", ""), int(met[1]), int(met[2]))
+    tries = 0
+    while True:
+        try:
+            found = yield from queue.found(*place)
+            if found is None:
+                raise NotInState(f"there is no effect {effect}")
+            id, kind, event, about, state = found
+            asked: Any = act(effect=effect, id=id, of=kind, state=state, about=about)
+            told: Given = {"cause": event, **given}
+            if RIGHT not in Actor.of(given["actor"]).rights:
+                # Refused as every request is, and recorded.
+                return (yield from path.dispatching(asked, told))
+            yield from opening(dialect, own=True, idle=True)
+            fits = yield from queue.act(*place, before=act.__before__, after=act.__after__)
+            if not fits:
+                yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
+                states = ", ".join(
+                    dict.fromkeys("retrying" if one == "due" and act is RetryEffect else one for one in act.__before__)
+                )
+                raise NotInState(f"effect {effect} ({kind}) is {state}; {act.__done__} can be what is {states}")
+            done = yield from path.dispatching(asked, told, joined=True)
+            yield from closing(own=True)
+            return done
+        except Conflict:
+            tries += 1
+            yield Pause(tries)
+
+
+def resuming(path: Path, incarnation: UUID, given: Given) -> Flow[Committed]:
+    """Put all that would be sent on hold, and begin a new incarnation."""
+    queue, dialect = Queue(path.store.dialect), path.store.dialect
+    tries = 0
+    while True:
+        try:
+            if RIGHT not in Actor.of(given["actor"]).rights:
+                return (yield from path.dispatching(ResumeTrail(held=0), given))
+            yield from opening(dialect, own=True, idle=True)
+            held = yield from queue.hold()
+            yield from queue.begin_anew(incarnation)
+            done = yield from path.dispatching(ResumeTrail(held=held), given, joined=True)
+            yield from closing(own=True)
+            return done
+        except Conflict:
+            tries += 1
+            yield Pause(tries)

@@ -1,0 +1,408 @@
+"""The relay: takes effects that are due, has them performed, and records what came of each.
+
+Any number of relays on any number of machines share the work. Who takes an effect has it for a time; whose process ends meanwhile, leaves
+it to the others when that time is over. An effect that is performed by somebody who knows no repetitions is never sent twice by itself:
+where nobody can tell whether it arrived, it is *unknown* until somebody finds out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from logging import INFO, WARNING
+from random import random
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
+
+from dateline.core.canon import canonical
+from dateline.core.effect import Effect, Retry
+from dateline.core.request import Flow
+from dateline.errors import AnswerLost, Contention, DatelineError, Lost, Unable, Undeliverable, Unreachable
+from dateline.run import log
+from dateline.run.clock import now
+from dateline.run.delivery import AsyncDelivery, Delivery, Route, across, routes
+from dateline.run.runner import AsyncRunner, Runner
+from dateline.sql.queue import Claimed, Ended, Lag, Queue
+
+__all__ = ["AsyncRelay", "Relay"]
+
+R = TypeVar("R")
+
+_DEFAULT = Retry()
+
+_OUTAGE = (Lost, Unreachable, Unable, Contention)
+"""What a relay waits out."""
+
+
+@dataclass
+class _Chore:
+    """Something to be done now and then."""
+
+    every: float
+    at: float = 0.0
+
+    def due(self, moment: float) -> bool:
+        """Tell whether it is time, and if so take note."""
+        if moment < self.at:
+            return False
+        self.at = moment + self.every
+        return True
+
+
+class AsyncRelay:
+    """Delivers effects, in a program of its own or beside others.
+
+    Args:
+        runner: On whose database; of either colour.
+        deliveries: Functions marked by `delivers`, modules that hold some or their dotted names, and sinks.
+        workers: How many effects are performed at the same time.
+        lease: For how long an effect is this relay's; longer than any try may take.
+        poll: How long an idle relay waits before it looks again.
+        grace: How long a relay that is stopped waits for what it is performing.
+        partial: Some kinds are delivered by another relay.
+
+    Raises:
+        NoDelivery: Where nobody would deliver a kind of effect.
+    """
+
+    def __init__(
+        self,
+        runner: Runner | AsyncRunner,
+        *deliveries: Any,
+        workers: int = 32,
+        lease: timedelta = timedelta(minutes=2),
+        poll: timedelta = timedelta(milliseconds=200),
+        grace: timedelta = timedelta(seconds=20),
+        partial: bool = False,
+    ) -> None:
+        self.runner = runner
+        self.routes = routes(runner.versions, deliveries, partial=partial)
+        longest = max((self._retry(route.effect).timeout for route in self.routes.values()), default=timedelta(0))
+        if lease <= longest:
+            raise ValueError(f"lease={lease} ends before a try may, after {longest}; let it be longer")
+        if workers < 1:
+            raise ValueError(f"workers={workers}: one effect at least is performed at a time")
+        self.workers, self.lease, self.poll, self.grace = workers, lease, poll, grace
+        self._sinks = {
+            id(call.__self__): call.__self__ for r in self.routes.values() if hasattr(call := r.call, "__self__")
+        }
+        self._queue = Queue(runner.store.dialect)
+        self._kinds = sorted(self.routes)
+        self._resend = [kind for kind, route in self.routes.items() if route.resend]
+        self._tasks: set[asyncio.Task[Ended]] = set()
+        self._stopping = False
+        self._woken: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @staticmethod
+    def _retry(effect: type[Effect] | None) -> Retry:
+        return effect.__retry__ if effect is not None else _DEFAULT
+
+    async def run(self) -> None:
+        """Deliver until `stop` is called; then wait for what is being performed, and end."""
+        await self._run(until_idle=False)
+
+    async def drain(self) -> int:
+        """Deliver what is due now, also what follows from that, and return how many tries there were."""
+        return await self._run(until_idle=True)
+
+    def stop(self) -> None:
+        """Have `run` end soon; may be called from any thread."""
+        self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have an idle relay look at once; may be called from any thread."""
+        loop, woken = self._loop, self._woken
+        if loop is not None and woken is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(woken.set)
+
+    async def lag(self) -> Lag:
+        """Look at how the queue stands."""
+        return await self._driven(self._queue.lag())
+
+    async def _driven(self, flow: Flow[R]) -> R:
+        if isinstance(self.runner, Runner):
+            return await asyncio.to_thread(self.runner._driven, flow)
+        return await self.runner._driven(flow)
+
+    async def _run(self, *, until_idle: bool) -> int:
+        self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
+        self._stopping = False
+        done = 0
+        ended: list[Ended] = []
+        reap, sweep = _Chore(min(self.lease.total_seconds() / 4, 5.0)), _Chore(1.0)
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    if ended:
+                        await self._driven(self._queue.end(ended))
+                        done, ended = done + len(ended), []
+                    moment = time.monotonic()
+                    reaped = await self._driven(self._queue.reap(100, self._resend)) if reap.due(moment) else 0
+                    if sweep.due(moment):
+                        await self._driven(self._queue.wake())
+                    claimed = await self._claimed()
+                except _OUTAGE as error:
+                    # What was performed is kept here until it can be recorded; leases see to it that nobody else does it meanwhile.
+                    log.told("relay.waits", level=WARNING, reason=type(error).__name__)
+                    await self._wait(1.0)
+                    continue
+                if self._stopping and not self._tasks and not ended:
+                    return done
+                if until_idle and not claimed and not reaped and not self._tasks:
+                    return done
+                if self._stopping and self._tasks:
+                    ended += await self._last()
+                    continue
+                ended += await self._next(idle=not claimed)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks.clear()
+            for sink in self._sinks.values():
+                if hasattr(sink, "close"):
+                    await sink.close()
+
+    async def _claimed(self) -> int:
+        free = self.workers - len(self._tasks)
+        if free <= 0 or self._stopping:
+            return 0
+        claimed = await self._driven(self._queue.claim(free, self.lease, self._kinds))
+        for one in claimed:
+            self._tasks.add(asyncio.create_task(self._performed(one)))
+        return len(claimed)
+
+    async def _next(self, *, idle: bool) -> list[Ended]:
+        """Return what ended since, after a moment in which more may: each trip to the database serves as many as there are."""
+        if not self._tasks:
+            await self._wait(self.poll.total_seconds() if idle else 0)
+            return []
+        assert self._woken is not None
+        waking = asyncio.create_task(self._woken.wait())
+        try:
+            done, _ = await asyncio.wait(
+                (*self._tasks, waking), timeout=self.poll.total_seconds(), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waking.cancel()
+        if done:
+            # Those that take no time of their own end in the same turn of the loop.
+            await asyncio.sleep(0)
+        return self._collected()
+
+    async def _last(self) -> list[Ended]:
+        await asyncio.wait(self._tasks, timeout=self.grace.total_seconds())
+        ended = self._collected()
+        for task in self._tasks:
+            # What is cut off here nobody can tell: its lease runs out, and then it is due again, or unknown.
+            task.cancel()
+        if self._tasks:
+            log.told("relay.gave-up", level=WARNING, effects=len(self._tasks))
+        self._tasks.clear()
+        return ended
+
+    def _collected(self) -> list[Ended]:
+        done = {task for task in self._tasks if task.done()}
+        self._tasks -= done
+        return [task.result() for task in done]
+
+    async def _wait(self, seconds: float) -> None:
+        assert self._woken is not None
+        if seconds and not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), seconds)
+
+    # One effect ---------------------------------------------------------------------------------------------------------
+
+    async def _performed(self, one: Claimed) -> Ended:
+        """Perform one effect, and return what came of it; whatever a delivery does, this raises nothing."""
+        route = self.routes[one.kind]
+        retry = self._retry(route.effect)
+        expires = route.effect.__expires__ if route.effect is not None else None
+        if expires is not None and now() > one.recorded_at + expires:
+            return self._ended(one, "expired", "expired", detail=f"not delivered within {expires}")
+        if one.erased:
+            return self._ended(one, "dead", "failed", detail="its personal values were erased")
+        try:
+            effect = self._effect(route, one)
+        except ValidationError as error:
+            return self._ended(one, "dead", "failed", detail=f"the payload is no {error.title} as it is today")
+        again = ("due", "unknown") if route.resend else ("unknown", "unknown")
+        try:
+            async with asyncio.timeout(retry.timeout.total_seconds()):
+                reference = await self._call(route, effect, one)
+        except Undeliverable as error:
+            return self._ended(one, "dead", "failed", detail=str(error) or "undeliverable")
+        except (AnswerLost, TimeoutError) as error:
+            told = str(error) or f"no answer within {retry.timeout}"
+            if again[0] == "due" and one.tries >= retry.tries:
+                return self._ended(one, "unknown", "unknown", detail=told)
+            return self._ended(one, *again, wait=retry.wait(one.tries, random()), detail=told)
+        except Exception as error:  # noqa: BLE001 - whatever the application's function raises is a try that failed
+            told = f"{type(error).__name__}" + (f": {error}" if isinstance(error, DatelineError) else "")
+            if one.tries >= retry.tries:
+                return self._ended(one, "dead", "failed", detail=told)
+            return self._ended(one, "due", "failed", wait=retry.wait(one.tries, random()), detail=told)
+        return self._ended(one, "delivered", "delivered", reference=None if reference is None else str(reference)[:500])
+
+    @staticmethod
+    def _effect(route: Route, one: Claimed) -> Effect | None:
+        """Return the effect as a value of its class; for a sink that takes any, only where it is one.
+
+        Raises:
+            ValidationError: Where its class has changed since it was recorded.
+        """
+        if route.effect is None:
+            return None
+        try:
+            return route.effect.model_validate_json(canonical(one.payload))
+        except ValidationError:
+            if route.typed:
+                raise
+            return None
+
+    async def _call(self, route: Route, effect: Effect | None, one: Claimed) -> Any:
+        facts: dict[str, Any] = {
+            "id": one.id,
+            "kind": one.kind,
+            "payload": one.payload,
+            "tries": one.tries,
+            "tenant": one.tenant,
+            "event": one.event,
+            "actor": one.actor,
+            "recorded_at": one.recorded_at,
+            "key": f"{one.seq}.{one.ordinal}",
+        }
+        runner, loop = self.runner, self._loop
+        assert loop is not None
+        if route.waits:
+            dispatch: Any = runner.dispatch
+            if isinstance(runner, Runner):
+                dispatch = _in_thread(runner.dispatch)
+            return await route.awaited(effect, AsyncDelivery(**facts, _dispatch=dispatch))
+        dispatch = runner.dispatch if isinstance(runner, Runner) else across(loop, runner.dispatch)
+        return await _apart(loop, route.call, effect, Delivery(**facts, _dispatch=dispatch))
+
+    def _ended(
+        self,
+        one: Claimed,
+        state: str,
+        outcome: str,
+        *,
+        wait: timedelta = timedelta(0),
+        reference: str | None = None,
+        detail: str | None = None,
+    ) -> Ended:
+        level = INFO if state == "delivered" else WARNING
+        if log.heard(level):
+            told = "retrying" if state == "due" else state
+            log.told(told, level=level, effect=one.id, kind=one.kind, tries=one.tries, detail=detail)
+        return Ended(
+            tenant=one.tenant,
+            seq=one.seq,
+            ordinal=one.ordinal,
+            tries=one.tries,
+            state=state,
+            outcome=outcome,
+            wait=wait.total_seconds(),
+            reference=reference,
+            detail=None if detail is None else detail[:500],
+        )
+
+
+def _in_thread(call: Callable[..., R]) -> Callable[..., Coroutine[Any, Any, R]]:
+    async def called(*args: Any, **given: Any) -> R:
+        return await asyncio.to_thread(call, *args, **given)
+
+    return called
+
+
+def _apart(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """Have a plain function run in a thread of its own.
+
+    Not of a pool: one that hangs would keep its place for ever, and a program waits for a pool's threads before it ends.
+    """
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(made: Any, error: BaseException | None) -> None:
+        if not future.done():
+            if error is None:
+                future.set_result(made)
+            else:
+                future.set_exception(error)
+
+    def run() -> None:
+        made: Any = None
+        failed: BaseException | None = None
+        try:
+            made = call(*args)
+        except StopIteration as error:
+            failed = RuntimeError(repr(error))
+        except BaseException as error:  # noqa: BLE001 - told to whoever waits for it
+            failed = error
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, made, failed)
+
+    threading.Thread(target=run, name="dateline delivery", daemon=True).start()
+    return future
+
+
+class Relay:
+    """The same as `AsyncRelay`, for a program without an event loop: it brings one.
+
+    Args:
+        runner: On whose database; a plain runner.
+        deliveries: As for `AsyncRelay`, as is all else.
+    """
+
+    def __init__(self, runner: Runner, *deliveries: Any, **options: Any) -> None:
+        if not isinstance(runner, Runner):
+            raise TypeError(f"Relay takes a Runner, not {type(runner).__name__}; AsyncRelay takes either")
+        self.inner = AsyncRelay(runner, *deliveries, **options)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def routes(self) -> dict[str, Route]:
+        """How each kind of effect is performed."""
+        return self.inner.routes
+
+    def run(self) -> None:
+        """As `AsyncRelay.run`."""
+        asyncio.run(self.inner.run())
+
+    def drain(self) -> int:
+        """As `AsyncRelay.drain`."""
+        return asyncio.run(self.inner.drain())
+
+    def lag(self) -> Lag:
+        """As `AsyncRelay.lag`."""
+        return asyncio.run(self.inner.lag())
+
+    def stop(self) -> None:
+        """As `AsyncRelay.stop`."""
+        self.inner.stop()
+
+    def wake(self) -> None:
+        """As `AsyncRelay.wake`."""
+        self.inner.wake()
+
+    def __enter__(self) -> Self:
+        """Deliver in a thread of its own, until the block ends."""
+        self._thread = threading.Thread(target=self.run, name="dateline relay", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._thread is not None
+        while self._thread.is_alive():
+            self.stop()
+            self._thread.join(0.05)
