@@ -11,6 +11,7 @@ from dateline.core.head import lift, lower
 from dateline.core.layer import check, handler, retired
 from dateline.core.meta import Actor, Meta, Origin, Reason
 from dateline.core.model import Personal
+from dateline.core.notice import Notice
 from dateline.core.operation import Assigned, Delete, Insert, Update
 from dateline.core.outcome import Committed, Preview
 from dateline.core.parse import decide
@@ -104,6 +105,7 @@ __all__ = [
     "Malformed",
     "Meta",
     "NotFound",
+    "Notice",
     "Origin",
     "Page",
     "Personal",

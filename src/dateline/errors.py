@@ -32,6 +32,7 @@
     ├── NotSerializable        a joined connection that could lose updates
     ├── Unanswerable           a replay about which nothing can be said
     ├── NoDelivery             a kind of effect that nobody would deliver; told when a relay is made
+    ├── OtherIncarnation       a cursor of the feed from before the database was restored
     ├── NotInState             an effect whose delivery is not in a state in which that can be done
     ├── Undeliverable          raised by a delivery: this effect can never be delivered, so no try follows
     ├── AnswerLost             raised by a delivery: it was sent, and whether it arrived is not known
@@ -80,6 +81,7 @@ __all__ = [
     "NotQueried",
     "NotSerializable",
     "NotStorable",
+    "OtherIncarnation",
     "PreviewExpired",
     "Refused",
     "Rejected",
@@ -445,6 +447,10 @@ class Unanswerable(DatelineError):
 
 class NoDelivery(DatelineError):
     """Nobody would deliver a kind of effect that some version's handlers yield."""
+
+
+class OtherIncarnation(DatelineError):
+    """A cursor of the feed is of another life of this database, which was restored from a backup since."""
 
 
 class NotInState(DatelineError):

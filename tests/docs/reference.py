@@ -14,12 +14,14 @@ from dateline import errors
 from dateline.core.entry import Written
 from dateline.core.mask import masked
 from dateline.core.model import Model
+from dateline.core.notice import Changed, Notice
 from dateline.core.outcome import Performed, Wrote
 from dateline.run.delivery import Sink
 from dateline.run.path import Given
 from dateline.run.reader import Reader
 from dateline.run.settings import Settings
 from dateline.run.together import Together
+from dateline.sql.feed import Wanted
 from dateline.sql.queue import Lag, Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
@@ -100,6 +102,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "together",
                     "trail",
                     "scan",
+                    "feed",
                     "outcome",
                     "effects",
                     "retry",
@@ -146,6 +149,11 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         {"Filters": (), "Page": (), "Entry": ("refusal", "rejections"), "Written": (), "Verification": ("ok",)},
     ),
     (
+        "The feed",
+        "What `feed` yields.",
+        {"Notice": (), "Changed": (), "Wanted": ()},
+    ),
+    (
         "Beside the package's own names",
         "Imported from their modules.",
         {
@@ -175,10 +183,12 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
 
 # What the sections name and the package does not export.
 _ELSEWHERE: dict[str, Any] = {
+    "Changed": Changed,
     "Clock": decisions.Clock,
     "Filters": Filters,
     "Given": Given,
     "Lag": Lag,
+    "Notice": Notice,
     "Performed": Performed,
     "Postgres": postgres.Postgres,
     "Queued": Queued,
@@ -186,6 +196,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Sink": Sink,
     "Together": Together,
     "Verification": Verification,
+    "Wanted": Wanted,
     "When": decisions.When,
     "Written": Written,
     "Wrote": Wrote,

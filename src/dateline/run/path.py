@@ -18,20 +18,23 @@ from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
 from dateline.core.flow import flow, recorded
 from dateline.core.meta import Actor, Origin, Reason
+from dateline.core.notice import Notice
 from dateline.core.outcome import Committed, Expects, Preview
 from dateline.core.parse import parse
 from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
 from dateline.errors import Conflict, Contention, Malformed, Refused
 from dateline.run import log
+from dateline.run.bell import bell_of
 from dateline.run.clock import Clock, chance, new_id, now
 from dateline.run.engine import dialect_of
 from dateline.run.loading import load
 from dateline.run.settings import Settings
+from dateline.sql.feed import Following, Wanted
 from dateline.sql.store import SqlStore
 from dateline.sql.trail import Filters
 
-__all__ = ["Asked", "Given", "Path"]
+__all__ = ["Asked", "Given", "Heard", "Path", "heard"]
 
 
 class Given(TypedDict, total=False):
@@ -79,6 +82,31 @@ class Asked(TypedDict, total=False):
     newest_first: bool
 
 
+class Heard(TypedDict, total=False):
+    """What a follower of the feed wants to hear of; see `Wanted`."""
+
+    tenant: str
+    subjects: Iterable[str]
+    kinds: Iterable[str]
+    event: UUID | None
+
+
+def heard(wanted: Heard) -> Wanted:
+    """Return what a follower wants.
+
+    Raises:
+        TypeError: For an argument that nobody takes.
+        Malformed: For one of another type.
+    """
+    _known("feed", Heard.__annotations__, wanted)
+    lists: dict[str, tuple[str, ...]] = {"subjects": (), "kinds": ()}
+    for name, found in (("subjects", wanted.get("subjects", ())), ("kinds", wanted.get("kinds", ()))):
+        lists[name] = () if isinstance(found, str) else tuple(dict.fromkeys(found))
+        if isinstance(found, str) or not all(isinstance(one, str) for one in lists[name]):
+            raise Malformed(f"{name}= is a list of texts: {name}=['patient:42']")
+    return Wanted(tenant=wanted.get("tenant", ""), event=wanted.get("event"), **lists)
+
+
 class Path:
     """What both colours share: everything but waiting."""
 
@@ -95,6 +123,7 @@ class Path:
             raise TypeError(f"clock= is a function that gives the present, not {type(clock).__name__}")
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
+        self.bell = bell_of(made.url)
         # Those of which a program has yet to be told that they end.
         self._ending = {found.date: found for found in self.versions.versions if found.deprecated is not None}
 
@@ -165,6 +194,8 @@ class Path:
             raise
         assert isinstance(done, Committed)
         self._warn(done.version, request.now)
+        if not joined:
+            self.bell.ring()
         if log.heard():
             log.told("committed", kind=event.__kind__, id=done.event_id, seq=done.seq, repeated=done.repeated or None)
         return done
@@ -205,6 +236,14 @@ class Path:
         """
         _known("trail", Filters.__dataclass_fields__, asked)
         return self.store.trail.page(Filters(**asked), self.versions)
+
+    def following(self, after: str | None, wanted: Wanted) -> Flow[Following]:
+        """Find where a follower of the feed begins."""
+        return self.store.feed.open(after, wanted.tenant)
+
+    def noticing(self, at: Following, wanted: Wanted) -> Flow[list[Notice]]:
+        """Read the next notices of the feed."""
+        return self.store.feed.page(at, wanted, self.versions)
 
     def scanning(self, after: int) -> Flow[Page]:
         """Read the next entries of all tenants, in the order of writing."""

@@ -138,6 +138,7 @@ class AsyncRelay:
         self._stopping = False
         done = 0
         ended: list[Ended] = []
+        unheard = self.runner.bell.wait(self.wake)
         reap, sweep = _Chore(min(self.lease.total_seconds() / 4, 5.0)), _Chore(1.0)
         try:
             while True:
@@ -146,6 +147,7 @@ class AsyncRelay:
                     if ended:
                         await self._driven(self._queue.end(ended))
                         done, ended = done + len(ended), []
+                        self.runner.bell.ring()
                     moment = time.monotonic()
                     reaped = await self._driven(self._queue.reap(100, self._resend)) if reap.due(moment) else 0
                     if sweep.due(moment):
@@ -165,6 +167,7 @@ class AsyncRelay:
                     continue
                 ended += await self._next(idle=not claimed)
         finally:
+            unheard()
             for task in self._tasks:
                 task.cancel()
             self._tasks.clear()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
@@ -14,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
+from dateline.core.notice import Notice
 from dateline.core.outcome import Committed, Preview
 from dateline.core.request import Apart, Flow
 from dateline.core.version import Versions
@@ -23,7 +27,7 @@ from dateline.run.act import ApproveEffect, CancelEffect, RetryEffect, acting, r
 from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.engine import async_engine, engine
-from dateline.run.path import Asked, Given, Path
+from dateline.run.path import Asked, Given, Heard, Path, heard
 from dateline.run.settings import Settings
 from dateline.run.together import AsyncTogether, Together, async_together, together
 from dateline.sql.queue import Queue, Queued
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 __all__ = ["AsyncRunner", "Runner"]
+
+POLL = timedelta(seconds=1)
+"""How long a follower of the feed waits before it looks by itself."""
 
 R = TypeVar("R")
 
@@ -104,6 +111,36 @@ class Runner(Path):
             page = self._driven(self.scanning(cursor))
             yield from page
             cursor = page.next
+
+    def feed(
+        self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
+    ) -> Iterator[Notice]:
+        """Yield what happens, committed events and what becomes of their effects, in the order in which it became visible; never skipping.
+
+        Args:
+            after: The cursor of the last notice that was dealt with, "now", or None for everything from the beginning.
+            follow: Go on waiting for more; without, it ends with what there is.
+            poll: How long to wait before looking, where nobody wakes us.
+            wanted: As `Wanted` describes: tenant, subjects, kinds, event.
+
+        Raises:
+            OtherIncarnation: For a cursor of before a restore.
+        """
+        told = heard(wanted)
+        at = self._driven(self.following(after, told))
+        woken = threading.Event()
+        ended = self.bell.wait(woken.set)
+        try:
+            while True:
+                woken.clear()
+                before = at.after
+                yield from self._driven(self.noticing(at, told))
+                if at.after == before or at.after >= at.newest:
+                    if not follow:
+                        return
+                    woken.wait(poll.total_seconds())
+        finally:
+            ended()
 
     def outcome(self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)) -> Entry | None:
         """Wait for an event, by its id or its request key, and return it; None when patience ends before it is there."""
@@ -247,6 +284,34 @@ class AsyncRunner(Path):
             for entry in page:
                 yield entry
             cursor = page.next
+
+    async def feed(
+        self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
+    ) -> AsyncIterator[Notice]:
+        """As `Runner.feed`."""
+        told = heard(wanted)
+        at = await self._driven(self.following(after, told))
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):
+                # Of a loop that is closed, nobody waits any more.
+                loop.call_soon_threadsafe(woken.set)
+
+        ended = self.bell.wait(wake)
+        try:
+            while True:
+                woken.clear()
+                before = at.after
+                for notice in await self._driven(self.noticing(at, told)):
+                    yield notice
+                if at.after == before or at.after >= at.newest:
+                    if not follow:
+                        return
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(woken.wait(), poll.total_seconds())
+        finally:
+            ended()
 
     async def outcome(
         self, of: UUID | str, *, tenant: str = "", patience: timedelta = timedelta(seconds=10)

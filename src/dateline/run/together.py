@@ -109,6 +109,7 @@ def together(
     made = Together(path, connection, alone)
     if session is not None:
         event.listen(session, "after_rollback", made.recorded_again, once=True)
+        event.listen(session, "after_commit", lambda _: path.bell.ring(), once=True)
     try:
         # Only sqlite3 and aiosqlite tell it, and only they need it.
         made._driven(opening(path.store.dialect, own=own, idle=getattr(driver, "in_transaction", True) is False))
@@ -117,6 +118,8 @@ def together(
             yield made
             connection.joined = not own
             made._driven(closing(own=own))
+            if own:
+                path.bell.ring()
         except BaseException:
             connection.joined = not own
             connection.undo()
@@ -186,6 +189,7 @@ async def async_together(
         again = made.recorded_again
         # SQLAlchemy runs this hook inside its own coroutine bridge, which is how a plain function may wait here.
         event.listen(session.sync_session, "after_rollback", lambda _: await_only(again()), once=True)
+        event.listen(session.sync_session, "after_commit", lambda _: path.bell.ring(), once=True)
     try:
         await made._driven(opening(path.store.dialect, own=own, idle=getattr(driver, "in_transaction", True) is False))
         connection.joined = True
@@ -193,6 +197,8 @@ async def async_together(
             yield made
             connection.joined = not own
             await made._driven(closing(own=own))
+            if own:
+                path.bell.ring()
         except BaseException:
             connection.joined = not own
             await connection.undo()

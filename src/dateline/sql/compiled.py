@@ -206,13 +206,18 @@ _NUMBER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<![\w$])\$(\d+)")
 
 
 def _listed(clause: ClauseElement, dialect: Dialect) -> ClauseElement:
-    """Replace `column.in_(given(…))` by what takes a whole list as one parameter, so that the text does not depend on its length."""
+    """Replace `column.in_(given(…))` by what takes a whole list as one parameter, so that the text does not depend on its length.
+
+    A named parameter that stands for a list is treated alike.
+    """
 
     def replace(element: Any, **_: Any) -> Any:
         if not (isinstance(element, BinaryExpression) and element.operator in (operators.in_op, operators.not_in_op)):
             return None
         right: Any = element.right
-        if not isinstance(right, Given):
+        if not isinstance(right, Given) and not (
+            isinstance(right, BindParameter) and right.expanding and right.required
+        ):
             return None
         many = right._clone(maintain_key=True)
         many.expanding = False

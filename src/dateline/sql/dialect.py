@@ -97,7 +97,7 @@ class Dialect(ABC):
         begin: What opens a transaction that writes what a decision brought.
         begin_unguarded: What opens one that only adds to the trail; it has read nothing that others could change.
         begin_reading: What opens a transaction that only looks at the trail, and must neither fail nor make writers fail.
-        sequenced: Whether positions need a sequencer; where there is one writer at a time, `seq` is the position.
+        sequenced: Whether what waits for its position is written down with it; where there is one writer at a time, numbers tell that.
         overriding: What lets an insert write a column that the database would always fill itself.
         queues: Whether writers can take turns; where there is one at a time, they queue anyway.
         near: Whether the database is in this process, so that statements one by one cost no round trips.

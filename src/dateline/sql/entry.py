@@ -58,7 +58,6 @@ class Entries:
     """Makes entries of what one kind of database stores."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._sequenced = dialect.sequenced
         # Asked for once: SQLAlchemy looks for them anew each time, which took longer than to read the values.
         self._columns = tuple(
             (
@@ -101,14 +100,13 @@ class Entries:
         except UNREADABLE as error:
             raise _unreadable(rows.seq) from error
         known = {name: row[name] for name in _KNOWN}
-        known["position"] = self._position(rows)
+        known["position"] = _position(rows)
         return later(Entry, known, _Stored(self, rows, row, versions))
 
-    def _position(self, rows: Rows) -> int | None:
-        if not self._sequenced:
-            return rows.seq
-        found = rows.parts[POSITION]
-        return found[0][1] if found else None
+
+def _position(rows: Rows) -> int | None:
+    """Return the event's own place; those of what became of its effects come behind it."""
+    return min((row[1] for row in rows.parts[POSITION]), default=None)
 
 
 def _by_seq(rows: Iterable[Sequence[Any]]) -> Mapping[int, Sequence[Sequence[Any]]]:

@@ -17,6 +17,7 @@ from dateline.core.canon import parsed
 from dateline.core.personal import ERASED, unsealed
 from dateline.core.request import Flow
 from dateline.sql.dialect import Dialect
+from dateline.sql.sequencer import around
 from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.types import Id, Instant
 
@@ -265,14 +266,13 @@ DELETE FROM dateline_delivery WHERE (tenant, seq, ordinal) IN (
 UPDATE dateline_delivery SET state = x.state, due_at = {self._later("x.wait")}
 FROM {x} WHERE dateline_delivery.tenant = x.tenant AND dateline_delivery.seq = x.seq AND dateline_delivery.ordinal = x.ordinal
 AND dateline_delivery.tries = x.tries AND dateline_delivery.state IN ('sending', 'unknown') AND x.state <> 'delivered'"""
-        texts = {
-            "attempt": attempt,
-            "change": self._recording(changed),
-            "lane": lanes,
-            "delivered": gone,
-            "state": kept,
-        }
-        return [self._statement(sql, text, name=name) for name, sql in texts.items()]
+        recorded = around(self.dialect, self._statement(self._recording(changed), text, name="change"))
+        rest = {"lane": lanes, "delivered": gone, "state": kept}
+        return [
+            self._statement(attempt, text, name="attempt"),
+            *recorded,
+            *(self._statement(sql, text, name=name) for name, sql in rest.items()),
+        ]
 
     def _recording(self, insert: str) -> str:
         """Return what records changes, and gives them their turn in the feed."""
@@ -389,11 +389,10 @@ UPDATE dateline_delivery SET state = 'due' WHERE state = 'waiting' AND $4 = $4 A
         SELECT 1 FROM dateline_delivery AS e WHERE e.tenant = w.tenant AND e.lane = w.lane AND e.state NOT IN {_OPEN}
         AND (e.seq, e.ordinal) < (w.seq, w.ordinal)))"""
         params = (tenant, seq, ordinal, json.dumps([*before]))
-        texts = {"change": self._recording(changed), "state": update, "lane": lane}
-        results: list[Result] = yield Batch(
-            tuple(self._statement(sql, *params, name=name) for name, sql in texts.items())
-        )
-        return results[1].count == 1
+        recorded = around(self.dialect, self._statement(self._recording(changed), *params, name="change"))
+        rest = (self._statement(sql, *params, name=name) for name, sql in {"state": update, "lane": lane}.items())
+        results: list[Result] = yield Batch((*recorded, *rest))
+        return results[-2].count == 1
 
     def hold(self) -> Flow[int]:
         """Put everything that would be sent on hold, inside an open transaction; return how many there were."""
@@ -401,9 +400,10 @@ UPDATE dateline_delivery SET state = 'due' WHERE state = 'waiting' AND $4 = $4 A
         changed = f"""
 INSERT INTO dateline_change (tenant, seq, ordinal, state, tries, at)
 SELECT tenant, seq, ordinal, 'held', tries, {self._now} FROM dateline_delivery WHERE {unfinished}"""
-        texts = (self._recording(changed), f"UPDATE dateline_delivery SET state = 'held' WHERE {unfinished}")
-        results: list[Result] = yield Batch(tuple(self._statement(sql, name="hold") for sql in texts))
-        return results[1].count
+        recorded = around(self.dialect, self._statement(self._recording(changed), name="hold"))
+        update = self._statement(f"UPDATE dateline_delivery SET state = 'held' WHERE {unfinished}", name="hold")
+        results: list[Result] = yield Batch((*recorded, update))
+        return results[-1].count
 
     def begin_anew(self, id: UUID) -> Flow[None]:
         """Record a new incarnation, inside an open transaction: cursors of the one before are no longer taken."""

@@ -20,6 +20,7 @@ from dateline.errors import Conflict, NotCanonical, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
+from dateline.sql.feed import Feed
 from dateline.sql.perform import Assigned, Performer
 from dateline.sql.postgres import Postgres, PostgresReading
 from dateline.sql.record import Recorder
@@ -46,6 +47,7 @@ class SqlStore:
     def __init__(self, dialect: Dialect, versions: Versions) -> None:
         self.dialect = dialect
         self.trail = Trail(dialect)
+        self.feed = Feed(dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
         self.turns = Turns()

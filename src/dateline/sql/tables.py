@@ -234,6 +234,7 @@ position = Table(
     Column("change", _big, nullable=False, server_default=text("0")),
     UniqueConstraint("seq", "change", name="dateline_position_seq"),
     Index("dateline_position_tenant", "tenant", "position"),
+    Index("dateline_position_change", "change", postgresql_where=text("change > 0"), sqlite_where=text("change > 0")),
 )
 
 incarnation = Table(

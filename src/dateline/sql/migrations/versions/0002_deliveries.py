@@ -61,3 +61,10 @@ def upgrade() -> None:
             sa.UniqueConstraint("seq", "change", name="dateline_position_seq"),
         )
     op.create_index("dateline_position_tenant", "dateline_position", ["tenant", "position"])
+    op.create_index(
+        "dateline_position_change",
+        "dateline_position",
+        ["change"],
+        postgresql_where=sa.text("change > 0"),
+        sqlite_where=sa.text("change > 0"),
+    )
