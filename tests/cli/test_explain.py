@@ -74,6 +74,13 @@ def test_it_is_drawn_as_svg(dateline: Callable[..., Ran], tmp_path: Path) -> Non
     assert nowhere.err.endswith("a.svg cannot be written: No such file or directory\n")
 
 
+def test_it_is_drawn_or_told_as_json_and_not_both(dateline: Callable[..., Ran]) -> None:
+    asked = ("explain", "treatment.give", "--versions", "versions", "--json")
+
+    told = "dateline: --json tells what --diagram and --svg draw; leave one of them out\n"
+    assert dateline(*asked, "--diagram") == dateline(*asked, "--svg", "-") == Ran(2, "", told)
+
+
 def test_the_picture_in_the_docs_is_todays() -> None:
     kept = Path(__file__).parents[2] / "docs" / "prescription.svg"
 

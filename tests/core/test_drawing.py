@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from dateline import Drop, Versions, Yields, handler, load, retired
+from dateline import Drop, Reject, Versions, Yields, check, handler, load, retired
 from dateline.core.catalogue import Explanation, explained
 from dateline.core.drawing import drawn, lanes
 from dateline.errors import UnknownKind
@@ -21,6 +23,11 @@ SVG = "{http://www.w3.org/2000/svg}"
 def quiet(event: Give) -> Yields[Drop]:
     """Nobody is told: <b>"it's" & so on</b>\x0b."""
     yield Drop(write, Note, because="nobody reads it")
+
+
+@handler
+def unlogged(event: Give) -> Yields[Drop]:
+    yield Drop(log, Log, because="nobody reads it")
 
 
 @handler(supersedes=log)
@@ -108,3 +115,50 @@ def test_what_is_amended_and_what_ended_is_drawn_and_the_rest_can_be_read_by_ear
         "handler log: log from 2024-01-01, then log_more_and_with_a_name_that_is_longer_than_there_is_room_for_in_one_date "
         "from 2024-02-01; handler quiet: quiet from 2024-03-01"
     )
+
+
+def _given(role: str) -> Any:
+    """Return a check or a handler called `book`, as another module could hold it."""
+    if role == "check":
+
+        def book(event: Give) -> Yields[Reject]:
+            if event.book == "none":
+                yield Reject("none", "which")
+
+        return check(book)
+
+    def book_(event: Give) -> Yields[Log]:
+        yield Log(text="more")
+
+    book_.__name__ = "book"
+    return handler(book_)
+
+
+def test_a_check_and_a_handler_of_one_name_have_lanes_of_their_own() -> None:
+    both = Versions.of({"2024-01-01": [Give, _given("check"), _given("handler")]})
+
+    root = ET.fromstring(drawn(explained(both, "give")))
+
+    names = [(text.text, text.get("y")) for text in root.iter(f"{SVG}text") if text.get("class") == "name"]
+    assert names == [("book", "134"), ("book", "220")]
+
+
+def test_amendments_of_one_date_are_drawn_side_by_side() -> None:
+    amending = Versions.of({"2024-01-01": [Give, write, log], "2024-02-01": [quiet, unlogged]})
+
+    root = ET.fromstring(drawn(explained(amending, "give")))
+
+    starts = [path.get("d", "").partition(" ")[0] for path in root.iter(f"{SVG}path") if path.get("class") == "amends"]
+    assert starts == ["M604", "M592"]
+
+
+def test_wide_letters_are_cut_before_they_leave_their_place() -> None:
+    wide = replace(explained(GIVING, "give", "2024-01-01").slots[1], name="W" * 60)
+    found = replace(explained(GIVING, "give", "2024-01-01"), slots=(wide, replace(wide, name="漢" * 60)))
+
+    root = ET.fromstring(drawn(found))
+
+    names = [text.findtext(f"{SVG}title", "") for text in root.iter(f"{SVG}text") if text.get("class") == "name"]
+    shown = [text[-1].tail for text in root.iter(f"{SVG}text") if text.get("class") == "name"]
+    assert names == ["W" * 60, "漢" * 60]
+    assert shown == ["W" * 21 + "…", "漢" * 17 + "…"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -32,8 +33,10 @@ def diagram(console: Console, found: Explanation) -> None:
         for lane in some:
             console.print(_row(lane, names, step, len(dates)), soft_wrap=True)
             for name, what in lane.amends:
-                indent = " " * (names + 4 + lane.bars[-1].start * step)
-                console.print(Text.assemble(indent, (f"╰╌ amends {name}/{what}", "yellow")), soft_wrap=True)
+                told = f"╰╌ amends {name}/{what}"
+                # Under its bar where there is room, else further left.
+                indent = max(min(names + 4 + lane.bars[-1].start * step, console.width - cell_len(told)), 4)
+                console.print(Text.assemble(" " * indent, (told, "yellow")), soft_wrap=True)
 
 
 def _row(lane: Lane, names: int, step: int, count: int) -> Text:

@@ -124,6 +124,8 @@ def explained_(
     With --json: one object with the keys kind, version, shape, shapes, requires, subjects, doc, input, slots, reads, operations,
     effects, rejections, digest.
     """
+    if json and (drawing or svg is not None):
+        raise Malformed("--json tells what --diagram and --svg draw; leave one of them out")
     held = loaded(versions)
     found = explained(held, kind, version)
     if svg is not None:

@@ -5,8 +5,10 @@ SVG that needs nothing beside it: its colours follow the reader's, light or dark
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 from xml.sax import saxutils
 
 from dateline.core.catalogue import Explanation, Holder, Standing
@@ -57,8 +59,9 @@ def lanes(found: Explanation) -> tuple[tuple[str, ...], tuple[Lane, ...]]:
     for slot in found.slots:
         days |= {slot.opened, slot.since, *(one.since for one in slot.before)}
     dates = tuple(sorted(days))
+    # A check and a handler may share a name; who amends does so within its own role.
     named = {
-        held.name.rpartition(".")[2]: slot.name
+        (slot.role, held.name.rpartition(".")[2]): slot.name
         for slot in found.slots
         for held in (*slot.before, *([slot.holder] if slot.holder is not None else []))
     }
@@ -76,7 +79,7 @@ def lanes(found: Explanation) -> tuple[tuple[str, ...], tuple[Lane, ...]]:
             for one, end in zip(held, ends, strict=True)
         )
         amended = (step.partition("/") for step in slot.amends)
-        made.append(Lane(slot, bars, tuple((named.get(name, name), what) for name, _, what in amended)))
+        made.append(Lane(slot, bars, tuple((named.get((slot.role, name), name), what) for name, _, what in amended)))
     return dates, tuple(made)
 
 
@@ -85,12 +88,12 @@ def drawn(found: Explanation) -> str:
     dates, held = lanes(found)
     groups = [(role, [lane for lane in held if lane.slot.role == role]) for role in ("check", "handler")]
     groups = [(role, some) for role, some in groups if some]
-    places: dict[str, int] = {}
+    places: dict[tuple[str, str], int] = {}
     at = _HEAD
-    for _, some in groups:
+    for role, some in groups:
         at += _GROUP
         for lane in some:
-            places[lane.slot.name] = at
+            places[role, lane.slot.name] = at
             at += _LANE
     width, height = 2 * _EDGE + _NAMES + _DAY * len(dates) + _STEPS, at + _EDGE
     told = f"The cascade of {found.kind} under {found.version}: {len(held)} slots since {dates[0]}"
@@ -108,11 +111,12 @@ def drawn(found: Explanation) -> str:
         lines.append(f'<line class="grid" x1="{x}" y1="{_HEAD - 12}" x2="{x}" y2="{height - _EDGE}"/>')
         lines.append(_text(x + 4, _HEAD - 16, day, "day"))
     for role, some in groups:
-        lines.append(_text(_EDGE, places[some[0].slot.name] - 10, f"{role}s", "group"))
+        lines.append(_text(_EDGE, places[role, some[0].slot.name] - 10, f"{role}s", "group"))
         for lane in some:
-            lines += _lane(lane, places[lane.slot.name], len(dates))
+            lines += _lane(lane, places[role, lane.slot.name], len(dates))
+    drawn_at: Counter[int] = Counter()
     for lane in held:
-        lines += _amendments(lane, places)
+        lines += _amendments(lane, places, drawn_at)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -136,7 +140,12 @@ def _lane(lane: Lane, y: int, count: int) -> Iterator[str]:
         told = "\n".join(filter(None, (f"{bar.holder.name}, since {bar.holder.since}", bar.holder.doc)))
         yield f"<g><title>{escape(told)}</title>"
         yield f'<rect class="{kind}" x="{x}" y="{y + 2}" width="{until - x}" height="{_BAR}" rx="5"/>'
-        yield _text(x + 8, y + 18, _fitted(short, until - x - 14), "on past" if bar.end is not None else "on")
+        yield _text(
+            x + 8,
+            y + 18,
+            _fitted(short, until - x - (32 if bar.retired else 14)),
+            "on past" if bar.end is not None else "on",
+        )
         if bar.retired:
             yield _text(until - 4, y + 19, "✕", "ended")
         yield "</g>"
@@ -145,11 +154,16 @@ def _lane(lane: Lane, y: int, count: int) -> Iterator[str]:
         yield _text(_x(count) + 4, y + 18, _fitted(steps, _STEPS - 8), "steps", steps)
 
 
-def _amendments(lane: Lane, places: dict[str, int]) -> Iterator[str]:
+def _amendments(lane: Lane, places: dict[tuple[str, str], int], drawn_at: Counter[int]) -> Iterator[str]:
+    role = lane.slot.role
     for name, what in lane.amends:
-        if name not in places:
+        if (role, name) not in places:
             continue
-        x, y, to = _x(lane.bars[-1].start + 1) - 16, places[lane.slot.name] + 2, places[name] + 2 + _BAR
+        day = lane.bars[-1].start
+        # Those of one date stand side by side; past a column's width they begin again.
+        x = _x(day + 1) - 16 - 12 * (drawn_at[day] % 10)
+        drawn_at[day] += 1
+        y, to = places[role, lane.slot.name] + 2, places[role, name] + 2 + _BAR
         tip = to if y > to else to - _BAR
         sign = -1 if y > to else 1
         start = y if sign < 0 else y + _BAR
@@ -178,20 +192,35 @@ def escape(text: str) -> str:
 
 
 def _fitted(text: str, width: float, letter: float = _LETTER) -> str:
-    most = max(int(width / letter), 1)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    room = width / letter
+    if sum(map(_share, text)) <= room:
+        return text
+    kept, room = "", room - 1
+    for one in text:
+        room -= _share(one)
+        if room < 0:
+            break
+        kept += one
+    return f"{kept}…"
+
+
+def _share(letter: str) -> float:
+    """Return how much wider a letter is than most; Chinese and Japanese ones and pictures take two places."""
+    if east_asian_width(letter) in "WF":
+        return 2
+    return 1.7 if letter in "mwMW@%" else 1.3 if letter.isupper() else 1
 
 
 _STYLE = """<style>
 svg { font: 12px ui-sans-serif, system-ui, sans-serif; --paper: #fff; --ink: #1d2430; --quiet: #667085; --grid: #e4e7ec;
-  --check: #0f766e; --handler: #3949ab; --past: #d7dce5; --amends: #b45309; --ended: #b42318 }
+  --check: #0f766e; --handler: #3949ab; --past: #d7dce5; --amends: #b45309; --ended: #b42318; --on: #fff }
 @media (prefers-color-scheme: dark) { svg { --paper: #14181f; --ink: #e6e9ef; --quiet: #98a2b3; --grid: #2a313c;
-  --check: #2a9d8f; --handler: #6d7ce0; --past: #333b49; --amends: #f0a03c; --ended: #f97066 } }
+  --check: #2a9d8f; --handler: #6d7ce0; --past: #333b49; --amends: #f0a03c; --ended: #f97066; --on: #14181f } }
 text { fill: var(--ink) } .paper { fill: var(--paper) } .grid { stroke: var(--grid) }
 .title { font-size: 17px; font-weight: 600 } .name { font-weight: 600 } .quiet, .day { fill: var(--quiet); font-size: 11px }
 .group { fill: var(--quiet); font-size: 11px; letter-spacing: .08em; text-transform: uppercase }
 .gone { fill: var(--quiet); text-decoration: line-through } .steps { font-size: 11px; fill: var(--quiet) }
 .bar.check { fill: var(--check) } .bar.handler { fill: var(--handler) } .bar.past { fill: var(--past) }
-.on { fill: #fff; font-size: 11px } .on.past { fill: var(--ink) } .ended { fill: var(--ended); text-anchor: end; font-weight: 700 }
+.on { fill: var(--on); font-size: 11px } .on.past { fill: var(--ink) } .ended { fill: var(--ended); text-anchor: end; font-weight: 700 }
 .amends { fill: none; stroke: var(--amends); stroke-width: 1.5; stroke-dasharray: 4 3 } .tip { fill: var(--amends) }
 </style>"""
