@@ -36,6 +36,9 @@ R = TypeVar("R")
 
 _DEFAULT = Retry()
 
+MOMENT = 0.02
+"""Seconds in which more may end, or become due, before both are dealt with in one exchange with the database."""
+
 _OUTAGE = (Lost, Unreachable, Unable, Contention)
 """What a relay waits out."""
 
@@ -144,15 +147,12 @@ class AsyncRelay:
             while True:
                 self._woken.clear()
                 try:
-                    if ended:
-                        await self._driven(self._queue.end(ended))
-                        done, ended = done + len(ended), []
-                        self.runner.bell.ring()
                     moment = time.monotonic()
                     reaped = await self._driven(self._queue.reap(100, self._resend)) if reap.due(moment) else 0
                     if sweep.due(moment):
                         await self._driven(self._queue.wake())
-                    claimed = await self._claimed()
+                    claimed = await self._exchanged(ended)
+                    done, ended = done + len(ended), []
                 except _OUTAGE as error:
                     # What was performed is kept here until it can be recorded; leases see to it that nobody else does it meanwhile.
                     log.told("relay.waits", level=WARNING, reason=type(error).__name__)
@@ -175,11 +175,17 @@ class AsyncRelay:
                 if hasattr(sink, "close"):
                     await sink.close()
 
-    async def _claimed(self) -> int:
-        free = self.workers - len(self._tasks)
-        if free <= 0 or self._stopping:
+    async def _exchanged(self, ended: list[Ended]) -> int:
+        """Record what ended, and take what is due for those who are free; return how many that were."""
+        free = 0 if self._stopping else self.workers - len(self._tasks)
+        if free <= 0:
+            if ended:
+                await self._driven(self._queue.end(ended))
+                self.runner.bell.ring()
             return 0
-        claimed = await self._driven(self._queue.claim(free, self.lease, self._kinds))
+        claimed = await self._driven(self._queue.claim(free, self.lease, self._kinds, ended))
+        if ended:
+            self.runner.bell.ring()
         for one in claimed:
             self._tasks.add(asyncio.create_task(self._performed(one)))
         return len(claimed)
@@ -187,7 +193,12 @@ class AsyncRelay:
     async def _next(self, *, idle: bool) -> list[Ended]:
         """Return what ended since, after a moment in which more may: each trip to the database serves as many as there are."""
         if not self._tasks:
-            await self._wait(self.poll.total_seconds() if idle else 0)
+            if idle:
+                await self._wait(self.poll.total_seconds())
+                # Who was woken by one commit finds more of them a moment later.
+                await asyncio.sleep(
+                    MOMENT if self._woken is not None and self._woken.is_set() and not self._stopping else 0
+                )
             return []
         assert self._woken is not None
         waking = asyncio.create_task(self._woken.wait())
@@ -197,9 +208,9 @@ class AsyncRelay:
             )
         finally:
             waking.cancel()
-        if done:
-            # Those that take no time of their own end in the same turn of the loop.
-            await asyncio.sleep(0)
+        if done and len(self._tasks) < self.workers:
+            # Each exchange waits for the disk, and others who commit wait with it: what ends, or comes, within a moment is served by one.
+            await asyncio.sleep(MOMENT)
         return self._collected()
 
     async def _last(self) -> list[Ended]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
@@ -42,6 +43,9 @@ __all__ = ["AsyncRunner", "Runner"]
 
 POLL = timedelta(seconds=1)
 """How long a follower of the feed waits before it looks by itself."""
+
+MOMENT = 0.005
+"""Seconds that a follower who is woken waits for more: each look costs the same, whatever it finds."""
 
 R = TypeVar("R")
 
@@ -138,7 +142,8 @@ class Runner(Path):
                 if at.after == before or at.after >= at.newest:
                     if not follow:
                         return
-                    woken.wait(poll.total_seconds())
+                    if woken.wait(poll.total_seconds()):
+                        time.sleep(MOMENT)
         finally:
             ended()
 
@@ -310,6 +315,7 @@ class AsyncRunner(Path):
                         return
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), poll.total_seconds())
+                        await asyncio.sleep(MOMENT)
         finally:
             ended()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Select, bindparam, func, select
+from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, select
 
 from dateline.core.notice import Changed, Notice
 from dateline.core.request import Flow
@@ -71,11 +71,19 @@ class Feed:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.entries = Entries(dialect)
-        self._compiled: dict[Any, tuple[Compiled, ...]] = {}
+        self._compiled: dict[Any, Compiled] = {}
         i, p = tables.incarnation.c, tables.position.c
         self._incarnation = compiled(select(i.id).order_by(i.began_at.desc(), i.id.desc()).limit(1), dialect.sql)
         newest = select(func.coalesce(func.max(p.position), 0)).where(p.tenant == bindparam("tenant"))
         self._newest = compiled(newest, dialect.sql)
+        c, e, f = tables.change.c, tables.event.c, tables.effect.c
+        numbers = bindparam("numbers", type_=BigInteger(), expanding=True)
+        changes = select(
+            c.number, c.seq, c.ordinal, f.id, f.kind, f.step, e.id, e.kind, c.state, c.tries, c.at, c.detail
+        ).where(c.number.in_(numbers), f.tenant == c.tenant, f.seq == c.seq, f.ordinal == c.ordinal, e.seq == c.seq)
+        self._changes = compiled(changes, dialect.sql)
+        seqs = select(e.seq).where(e.seq.in_(bindparam("seqs", type_=BigInteger(), expanding=True)))
+        self._parts = tuple(compiled(one, dialect.sql) for one in parts_of(dialect, seqs))
 
     def open(self, after: str | None, tenant: str) -> Flow[Following]:
         """Return where a follower begins: behind a cursor, at the beginning without one, or "now".
@@ -108,7 +116,7 @@ class Feed:
         far = bool(wanted.subjects) and at.newest - at.after > WINDOW
         shape = (len(wanted.subjects) > 0, bool(wanted.kinds), wanted.event is not None, far)
         if shape not in self._compiled:
-            self._compiled[shape] = tuple(compiled(one, self.dialect.sql) for one in self._statements(*shape))
+            self._compiled[shape] = compiled(self._page(*shape), self.dialect.sql)
         values = {
             "tenant": wanted.tenant,
             "after": at.after,
@@ -118,21 +126,11 @@ class Feed:
             "kinds": list(wanted.kinds),
             "event": wanted.event,
         }
-        statements = [one.statement("feed", values) for one in self._compiled[shape]]
         newest = self._newest.statement("newest", {"tenant": wanted.tenant})
-        results: list[Result] = (yield Batch.between(self.dialect.begin_reading, newest, *statements))[1:-1]
-        at.newest = results[0].rows[0][0]
-        places, changes, rest = results[1].rows, results[2].rows, results[3:]
-        rows = self.entries.rows(rest[1:])
-        entries = {one.seq: self.entries.entry(one, versions) for one in rows}
-        made = {number: self._changed(row) for number, *row in changes}
-        found = []
-        for position, seq, change in places:
-            cursor = f"{at.incarnation.hex}.{position}"
-            if change:
-                found.append(Notice(position=position, cursor=cursor, change=made[change]))
-            else:
-                found.append(Notice(position=position, cursor=cursor, entry=entries[seq]))
+        look = self._compiled[shape].statement("feed", values)
+        results: list[Result] = (yield Batch.between(self.dialect.begin_reading, newest, look))[1:-1]
+        at.newest, places = results[0].rows[0][0], results[1].rows
+        found = (yield from self._told(at, places, versions)) if places else []
         if len(places) == PAGE:
             at.after = places[-1][0]
         elif far or wanted.event is not None:
@@ -142,14 +140,40 @@ class Feed:
             at.after = max(min(at.newest, at.after + WINDOW), at.after)
         return found
 
-    def _statements(self, by_subject: bool, by_kind: bool, by_event: bool, far: bool) -> Iterable[Select[Any]]:
+    def _told(self, at: Following, places: Sequence[Sequence[Any]], versions: Versions) -> Flow[list[Notice]]:
+        """Read what stands in places: by their keys, so that no plan depends on what the server believes of the tables."""
+        events = [seq for _, seq, change in places if not change]
+        changes = [change for _, _, change in places if change]
+        parts = [one.statement("feed", {"seqs": events}) for one in self._parts] if events else []
+        more = [self._changes.statement("feed", {"numbers": changes})] if changes else []
+        results: list[Result] = (yield Batch.between(self.dialect.begin_reading, *parts, *more))[1:-1]
+        rows = self.entries.rows(results[1 : len(parts)]) if events else []
+        entries = {one.seq: self.entries.entry(one, versions) for one in rows}
+        made = {number: self._changed(row) for number, *row in (results[-1].rows if changes else ())}
+        return [
+            Notice(
+                position=position,
+                cursor=f"{at.incarnation.hex}.{position}",
+                entry=None if change else entries[seq],
+                change=made[change] if change else None,
+            )
+            for position, seq, change in places
+            # What was refused has a place, and is no news.
+            if change or entries[seq].outcome == "committed"
+        ]
+
+    def _page(self, by_subject: bool, by_kind: bool, by_event: bool, far: bool) -> Select[Any]:
         p, e, s = tables.position.c, tables.event.c, tables.subject.c
         tenant, after = bindparam("tenant", type_=e.tenant.type), bindparam("after", type_=BigInteger())
-        conditions = [p.tenant == tenant, p.position > after, e.seq == p.seq, e.outcome == "committed"]
+        conditions = [p.tenant == tenant, p.position > after]
         if not far and not by_event:
             conditions.append(p.position <= bindparam("until", type_=BigInteger()))
         if by_kind:
-            conditions.append(e.kind.in_(bindparam("kinds", type_=e.kind.type, expanding=True)))
+            wanted = e.kind.in_(bindparam("kinds", type_=e.kind.type, expanding=True))
+            # As a value, which is looked up for each position of the window; as a join, it may be made of all events there are.
+            conditions.append(
+                select(literal_column("1")).where(e.seq == p.seq, wanted).scalar_subquery() == literal_column("1")
+            )
         if by_event:
             one = select(e.seq).where(e.tenant == tenant, e.id == bindparam("event", type_=e.id.type)).scalar_subquery()
             conditions.append(p.seq == one)
@@ -158,27 +182,8 @@ class Feed:
                 s.tenant == tenant, s.subject.in_(bindparam("subjects", type_=s.subject.type, expanding=True))
             )
             conditions.append(p.seq.in_(about))
-        page = (
-            select(p.position, p.seq, p.change)
-            .where(*conditions)
-            .order_by(p.position)
-            .limit(bindparam("limit", type_=BigInteger()))
-        )
-        yield page
-        inner = page.subquery("page")
-        c, f = tables.change.c, tables.effect.c
-        yield (
-            select(
-                c.number, c.seq, c.ordinal, f.id, f.kind, f.step, e.id, e.kind, c.state, c.tries, c.at, c.detail
-            ).where(
-                c.number == inner.c.change,
-                f.tenant == c.tenant,
-                f.seq == c.seq,
-                f.ordinal == c.ordinal,
-                e.seq == c.seq,
-            )
-        )
-        yield from parts_of(self.dialect, select(inner.c.seq).where(inner.c.change == 0))
+        page = select(p.position, p.seq, p.change).where(*conditions).order_by(p.position)
+        return page.limit(bindparam("limit", type_=BigInteger()))
 
     def _changed(self, row: Sequence[Any]) -> Changed:
         seq, ordinal, effect, kind, step, event, event_kind, state, tries, at, detail = row

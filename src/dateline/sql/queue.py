@@ -163,15 +163,23 @@ class Queue:
 
     # Claiming -----------------------------------------------------------------------------------------------------------
 
-    def claim(self, most: int, lease: timedelta, kinds: Sequence[str]) -> Flow[list[Claimed]]:
-        """Take effects that are due, of these kinds, the longest due first; what waits for an earlier one of its lane is put aside."""
+    def claim(
+        self, most: int, lease: timedelta, kinds: Sequence[str], ended: Sequence[Ended] = ()
+    ) -> Flow[list[Claimed]]:
+        """Take effects that are due, of these kinds, the longest due first; what waits for an earlier one of its lane is put aside.
+
+        Args:
+            ended: What came of tries before, recorded in the same transaction: each that is committed waits for the disk.
+        """
         seconds = lease.total_seconds()
         asked = json.dumps(sorted(kinds))
         claim = self._statement(self._claiming(), most, seconds, asked, name="claim")
-        results: list[Result] = (yield Batch.between(self._begin, claim))[1:-1]
+        before = self._ending(json.dumps([asdict(one) for one in ended])) if ended else []
+        results: list[Result] = (yield Batch.between(self._begin, *before, claim))[1:-1]
+        rows = results[-1].rows
         if not self._near:
-            return [self._claimed(row) for row in results[0].rows]
-        taken = [row for row in results[0].rows if row[3] == "sending"]
+            return [self._claimed(row) for row in rows]
+        taken = [row for row in rows if row[3] == "sending"]
         if not taken:
             return []
         details = (self._statement(_DETAILS, *row[:3], name="effect") for row in taken)
