@@ -12,8 +12,9 @@ import typer
 from dateline.cli import effects as about_effects
 from dateline.cli import versions as about_versions
 from dateline.cli.common import Database, Json, Paper, day, loaded, write
-from dateline.cli.document import document, text
+from dateline.cli.document import text
 from dateline.cli.timeline import show
+from dateline.core.document import document
 from dateline.core.mask import masked
 from dateline.run.reader import Reader
 

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dateline.cli.document import changed, printable, text
+from dateline.cli.document import printable, text
+from dateline.core.document import changed
 from dateline.core.entry import Entry, Page, Written
 from dateline.core.mask import masked
 

@@ -6,8 +6,10 @@ itself too, so that one that is lost costs time and nothing else.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import threading
-import time
 from collections.abc import Callable
 
 import psycopg
@@ -26,7 +28,7 @@ _GUARD = threading.Lock()
 
 
 def bell_of(url: URL) -> Bell:
-    """Return the bell of a database; all runners of a process on one database share it."""
+    """Return the bell of a database, which all runners of a process on it share; each gives it back by `leave`."""
     key = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False)
     private = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
     with _GUARD:
@@ -34,6 +36,7 @@ def bell_of(url: URL) -> Bell:
             return Bell(None)
         if key not in _BELLS:
             _BELLS[key] = Bell(key if url.get_backend_name() == "postgresql" else None)
+        _BELLS[key].users += 1
         return _BELLS[key]
 
 
@@ -45,12 +48,14 @@ class Bell:
     """
 
     def __init__(self, url: str | None) -> None:
+        self.users = 0
         self._url = url
         self._waiting: set[Callable[[], None]] = set()
         self._lock = threading.Lock()
         self._rung = threading.Event()
-        self._telling: threading.Thread | None = None
-        self._hearing: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._threads: dict[str, threading.Thread] = {}
+        self._connections: dict[str, psycopg.Connection] = {}
 
     def ring(self) -> None:
         """Say that something was committed."""
@@ -58,51 +63,81 @@ class Bell:
             wake()
         if self._url is not None and not self._rung.is_set():
             self._rung.set()
-            if self._telling is None:
-                self._start("_telling", self._tell)
+            if "tell" not in self._threads:
+                self._start("tell", self._tell)
 
     def wait(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Have a function called whenever something was committed, from any thread; return what ends that."""
         self._waiting.add(wake)
-        if self._url is not None and self._hearing is None:
-            self._start("_hearing", self._hear)
+        if self._url is not None and "hear" not in self._threads:
+            self._start("hear", self._hear)
         return lambda: self._waiting.discard(wake)
 
-    def _start(self, name: str, work: Callable[[], None]) -> None:
+    def leave(self) -> None:
+        """Give it back; with the last runner, its connections go."""
+        with _GUARD:
+            self.users -= 1
+            if self.users > 0:
+                return
+            for key, found in tuple(_BELLS.items()):
+                if found is self:
+                    del _BELLS[key]
         with self._lock:
-            if getattr(self, name) is None:
-                thread = threading.Thread(target=work, name=f"dateline bell{name}", daemon=True)
-                setattr(self, name, thread)
+            self._ended.set()
+            self._rung.set()
+            for connection in tuple(self._connections.values()):
+                # Closed by another thread, it would go on waiting; at the end of its socket it sees one.
+                with contextlib.suppress(psycopg.Error, OSError), _shared(connection) as held:
+                    held.shutdown(socket.SHUT_RDWR)
+        for thread in tuple(self._threads.values()):
+            if thread is not threading.current_thread():
+                thread.join(2)
+
+    def _start(self, name: str, work: Callable[[psycopg.Connection], None]) -> None:
+        with self._lock:
+            if name not in self._threads and not self._ended.is_set():
+                thread = threading.Thread(
+                    target=self._connected, args=(name, work), name=f"dateline bell {name}", daemon=True
+                )
+                self._threads[name] = thread
                 thread.start()
 
-    def _tell(self) -> None:
-        """Notify other processes, as often as there is something to tell and no oftener than they need."""
+    def _connected(self, name: str, work: Callable[[psycopg.Connection], None]) -> None:
+        """Do something with a connection for as long as somebody is here; those who wait look by themselves while there is none."""
         assert self._url is not None
-        connection: psycopg.Connection | None = None
-        while True:
-            self._rung.wait()
-            self._rung.clear()
-            try:
-                if connection is None or connection.closed:
-                    connection = psycopg.connect(self._url, autocommit=True, application_name="dateline bell")
-                connection.execute(f"NOTIFY {CHANNEL}")
-            except psycopg.Error as error:
-                # Those who wait look by themselves.
-                log.told("bell.silent", reason=type(error).__name__)
-                connection = None
-                time.sleep(1)
-            time.sleep(SPACING)
-
-    def _hear(self) -> None:
-        """Wake those who wait here whenever another process has something to tell."""
-        assert self._url is not None
-        while True:
+        while not self._ended.is_set():
             try:
                 with psycopg.connect(self._url, autocommit=True, application_name="dateline bell") as connection:
-                    connection.execute(f"LISTEN {CHANNEL}")
-                    for _ in connection.notifies():
-                        for wake in tuple(self._waiting):
-                            wake()
+                    with self._lock:
+                        if self._ended.is_set():
+                            return
+                        self._connections[name] = connection
+                    work(connection)
             except psycopg.Error as error:
-                log.told("bell.deaf", reason=type(error).__name__)
-                time.sleep(1)
+                if not self._ended.is_set():
+                    log.told("bell.silent", reason=type(error).__name__)
+                    self._ended.wait(1)
+            finally:
+                self._connections.pop(name, None)
+
+    def _tell(self, connection: psycopg.Connection) -> None:
+        """Notify other processes, as often as there is something to tell and no oftener than they need."""
+        while True:
+            self._rung.wait()
+            if self._ended.is_set():
+                return
+            self._rung.clear()
+            connection.execute(f"NOTIFY {CHANNEL}")
+            self._ended.wait(SPACING)
+
+    def _hear(self, connection: psycopg.Connection) -> None:
+        """Wake those who wait here whenever another process has something to tell."""
+        connection.execute(f"LISTEN {CHANNEL}")
+        for _ in connection.notifies():
+            for wake in tuple(self._waiting):
+                wake()
+
+
+def _shared(connection: psycopg.Connection) -> socket.socket:
+    """Return a connection's socket, as another handle on it."""
+    return socket.socket(fileno=os.dup(connection.fileno()))

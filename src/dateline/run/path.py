@@ -123,7 +123,7 @@ class Path:
             raise TypeError(f"clock= is a function that gives the present, not {type(clock).__name__}")
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
-        self.bell = bell_of(made.url)
+        self.bell, self._left = bell_of(made.url), False
         # Those of which a program has yet to be told that they end.
         self._ending = {found.date: found for found in self.versions.versions if found.deprecated is not None}
 
@@ -146,6 +146,12 @@ class Path:
         if moment.tzinfo is None:
             raise TypeError(f"clock= gave {moment!r}, which is naive; an instant has a time zone: datetime.now(UTC)")
         return moment
+
+    def left(self) -> None:
+        """Let others be woken without this runner; more than once is once."""
+        if not self._left:
+            self._left = True
+            self.bell.leave()
 
     def _fresh(self) -> UUID:
         """Return a new id."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from types import ModuleType, TracebackType
@@ -222,6 +222,7 @@ class Runner(Path):
 
     def close(self) -> None:
         """Close all connections."""
+        self.left()
         self.engine.dispose()
 
     def __enter__(self) -> Self:
@@ -292,7 +293,7 @@ class AsyncRunner(Path):
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
-    ) -> AsyncIterator[Notice]:
+    ) -> AsyncGenerator[Notice]:
         """As `Runner.feed`."""
         told = heard(wanted)
         at = await self._driven(self.following(after, told))
@@ -380,6 +381,7 @@ class AsyncRunner(Path):
 
     async def close(self) -> None:
         """Close all connections."""
+        await asyncio.to_thread(self.left)
         await self.engine.dispose()
 
     async def __aenter__(self) -> Self:
