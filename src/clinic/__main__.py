@@ -1,4 +1,4 @@
-"""The clinic's command line: `python -m clinic demo` and `python -m clinic import FILE`."""
+"""The clinic's command line: `python -m clinic demo`, `python -m clinic import FILE` and `python -m clinic serve`."""
 
 from __future__ import annotations
 
@@ -56,12 +56,29 @@ Database = Annotated[
 
 @app.command("demo")
 def play_the_demo(database: Database = "sqlite:///clinic.db") -> None:
-    """Play a short clinic day: a preview, its commit, a refusal, a race, and one patient's timeline.
+    """Play a short clinic day: a preview, its commit, a refusal, a race, deliveries that fail first, and one patient's timeline.
 
     Each playing has patients of its own, so the same database can be played on again.
     """
     with open_clinic(database) as runner:
         demo.play(runner, Console(highlight=False))
+
+
+@app.command("serve")
+def serve_the_board(
+    database: Database = "sqlite:///clinic.db",
+    port: Annotated[int, typer.Option(help="Where it listens, on this machine alone.")] = 8000,
+) -> None:
+    """Serve the ward board, a page that is always new, and deliver what is due meanwhile."""
+    try:
+        # Here, because the other commands need no web.
+        import uvicorn  # noqa: PLC0415
+
+        from clinic.serve import application  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _impossible(f"{error.name} is not here: pip install 'dateline[web]'")
+    print(f"The ward board is at http://127.0.0.1:{port}/; Ctrl-C ends it.", flush=True)
+    uvicorn.run(application(database), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 
 @app.command("import")

@@ -18,6 +18,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from clinic import deliveries
+from clinic.deliveries import MAILBOX
 from clinic.effects import NotifyPatient, TellNurses, TooLate
 from dateline import (
     Actor,
@@ -30,6 +32,7 @@ from dateline import (
     Preview,
     Refused,
     Rejected,
+    Relay,
     Runner,
     StaleSnapshot,
 )
@@ -46,6 +49,7 @@ R = TypeVar("R", bound=Refused)
 PHARMACY = Actor("pharmacy", kind="system")
 RECEPTION = Actor("reception-1", role="receptionist")
 DOCTOR = Actor("dr-7", role="doctor")
+ON_DUTY = Actor("on-duty", role="engineer", rights=frozenset({"effects"}))
 
 WIDE = 96
 """Columns of a terminal in which nothing needs to be folded but sentences."""
@@ -122,6 +126,7 @@ def play(runner: Runner, console: Console) -> Day:
     _notice_what_changed(day)
     _answer_a_repetition(day)
     _race(day)
+    _deliver(day)
     _show_the_timeline(day)
     return day
 
@@ -264,6 +269,34 @@ def _race(day: Day) -> None:
         table.add_row(str(done.seq), done.event.subjects[1], state, ", ".join(effect.kind for effect in done.effects))
     day.show(table)
     day.good("all are recorded; the order of the trail decided")
+
+
+def _deliver(day: Day) -> None:
+    day.scene(
+        "The effects are delivered",
+        "A relay performs what was decided. Nobody answers the telephone at first; meanwhile, the feed tells what becomes of it.",
+    )
+    event = SubmitPrescription(patient=day.patient("Dora"), drug="ibuprofen", amount=Decimal(400), days=3)
+    before = day.runner.dispatch(ListDrug(drug=f"pause-{day.token}", ingredient="none"), actor=PHARMACY)
+    done = day.runner.dispatch(event, actor=DOCTOR)
+    MAILBOX.failing = 10_000
+    relay = Relay(day.runner, deliveries)
+    relay.drain()
+    MAILBOX.failing = 0
+    for effect in day.runner.effects("retrying"):
+        day.runner.retry(effect.key, actor=ON_DUTY, reason="the line is mended")
+    relay.drain()
+    [cursor] = [n.cursor for n in day.runner.feed(event=before.event_id, follow=False) if n.entry is not None]
+    table = day.table("the feed", "", "tries")
+    for notice in day.runner.feed(after=cursor, follow=False, subjects=[f"patient:{day.patient('Dora')}"]):
+        if notice.entry is not None and notice.entry.kind == event.__kind__:
+            table.add_row(Text.assemble((notice.entry.kind, "bold")), Text(f"event {notice.entry.seq}"), Text())
+        elif notice.change is not None and notice.change.event == done.event_id:
+            good = notice.change.state == "delivered"
+            state = Text(notice.change.state, style="green" if good else "yellow")
+            table.add_row(Text(f"  {notice.change.kind}", style="magenta"), state, Text(str(notice.change.tries)))
+    day.show(table)
+    day.good("delivered once, after a try that failed; every try is on record")
 
 
 def _show_the_timeline(day: Day) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from sqlalchemy import create_engine, func, insert, select
 
 from clinic.app import open_clinic
+from clinic.deliveries import MAILBOX
 from clinic.demo import NAMES, Day, play, timeline
 from clinic.tables import Acceptance, Base, Invitation, Patient
 from dateline import Entry, Runner, StaleSnapshot
@@ -54,6 +55,24 @@ def played(runner: Runner, *, width: int = 120) -> Played:
 def clinic(database: str) -> Iterator[Runner]:
     with open_clinic(database) as runner:
         yield runner
+
+
+def test_an_effect_that_failed_first_is_delivered_once_and_the_feed_tells_of_both(clinic: Runner) -> None:
+    day = played(clinic)
+
+    told = [line.split() for line in day.scene("The effects are delivered").splitlines() if "patient.notify" in line]
+    assert told == [
+        ["patient.notify", "retrying", "1"],
+        ["patient.notify", "due", "1"],
+        ["patient.notify", "delivered", "2"],
+    ]
+    [notified] = [
+        effect
+        for entry in day.entries("Dora", "prescription.submit")
+        for effect in entry.effects
+        if effect.kind == "patient.notify"
+    ][-1:]
+    assert (notified.state, [id for _, id, _ in MAILBOX.taken].count(str(notified.id))) == ("delivered", 1)
 
 
 def test_the_day_can_be_played_again_on_the_same_database(clinic: Runner) -> None:

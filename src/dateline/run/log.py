@@ -10,6 +10,8 @@ from uuid import UUID
 __all__ = ["heard", "told"]
 
 _STANDARD = logging.getLogger("dateline")
+# Without it, Python would print warnings of a program that has not said where it wants to read them.
+_STANDARD.addHandler(logging.NullHandler())
 
 
 def heard(level: int = logging.INFO) -> bool:
