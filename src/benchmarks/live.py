@@ -23,6 +23,7 @@ from dateline import (
     AsyncDelivery,
     AsyncRelay,
     AsyncRunner,
+    DatelineError,
     Effect,
     Event,
     Retry,
@@ -70,6 +71,8 @@ class Live:
         healthy: The others' 99th percentile from commit to delivery, in milliseconds; `poisoned` where one of a hundred hangs or fails.
         here: From commit to notice in the same process, at 200 events a second, in milliseconds: median and 99th percentile; `there` in
             another process.
+        browser_here: From commit to message at five hundred WebSockets, of which ten want each event, at that rate, in milliseconds: median
+            and 99th percentile, committed by the serving process; `browser_there` by another.
     """
 
     relay: float
@@ -80,6 +83,8 @@ class Live:
     poisoned: float
     here: tuple[float, float]
     there: tuple[float, float]
+    browser_here: tuple[float, float]
+    browser_there: tuple[float, float]
 
 
 def _relay(runner: Any, *, plain: bool = False, seen: Callable[[AsyncDelivery], None] | None = None) -> AsyncRelay:
@@ -132,7 +137,7 @@ def _relaying(url: str) -> None:
 
 def _following(url: str, times: Any) -> None:
     """Follow from now on, and tell when each event was heard of."""
-    with Runner(url, versions=VERSIONS) as runner:
+    with Runner(url, versions=VERSIONS) as runner, suppress(DatelineError):
         times.put(("ready", 0.0))
         for notice in runner.feed(after="now"):
             if notice.entry is not None:
@@ -220,6 +225,108 @@ def _heard(url: str, events: int, *, there: bool) -> tuple[float, float]:
     return median(waits), quantiles(waits, n=100)[98]
 
 
+SOCKETS, BOXES, RATE = 500, 50, 200
+"""Browsers that listen, what they listen to, and events a second."""
+
+
+def _serving(url: str, port: int, orders: Any, times: Any) -> None:
+    """Serve WebSockets, and dispatch events from within where that is ordered."""
+    import uvicorn  # noqa: PLC0415 - an extra
+    from starlette.applications import Starlette  # noqa: PLC0415
+
+    from dateline import Actor  # noqa: PLC0415
+    from dateline.web.caller import Caller  # noqa: PLC0415
+    from dateline.web.live import Live as Serving  # noqa: PLC0415
+
+    async def serve() -> None:
+        async with AsyncRunner(url, versions=VERSIONS) as runner:
+            live = Serving(runner, authenticate=lambda _: Caller(Actor("bench")), authorise=lambda *_: True)
+            config = uvicorn.Config(Starlette(routes=live.routes), "127.0.0.1", port, log_level="error")
+            server = uvicorn.Server(config)
+            serving = asyncio.create_task(server.serve())
+            events = await asyncio.to_thread(orders.get)
+            await _dispatched(runner, events, times)
+            await serving
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve())
+
+
+async def _dispatched(runner: AsyncRunner, events: int, times: Any) -> None:
+    """Dispatch at the rate, and tell when each was committed."""
+    told: dict[str, float] = {}
+    began = time.perf_counter()
+    for number in range(events):
+        done = await runner.dispatch(Post(box=number % BOXES), actor="bench")
+        told[str(done.event_id)] = time.time()
+        await asyncio.sleep(max(began + (number + 1) / RATE - time.perf_counter(), 0))
+    times.put(told)
+
+
+def _browsing(port: int, times: Any) -> None:
+    """Be all the browsers, and tell when each heard of what."""
+    from websockets.asyncio.client import connect  # noqa: PLC0415 - an extra
+
+    heard: list[tuple[str, float]] = []
+
+    async def browse(number: int, ready: asyncio.Semaphore) -> None:
+        async with connect(f"ws://127.0.0.1:{port}/live", compression=None) as socket:
+            await socket.send(json.dumps({"type": "subscribe", "id": "1", "subjects": [f"box:{number % BOXES}"]}))
+            await socket.recv()
+            ready.release()
+            async for message in socket:
+                told = json.loads(message)
+                if told["type"] == "event":
+                    heard.append((told["event"]["id"], time.time()))
+
+    async def all_of_them() -> None:
+        ready = asyncio.Semaphore(0)
+        tasks = []
+        for number in range(SOCKETS):
+            tasks.append(asyncio.create_task(browse(number, ready)))
+            if number % 25 == 24:
+                for _ in range(25):
+                    await ready.acquire()
+        times.put("ready")
+        while True:
+            before = len(heard)
+            await asyncio.sleep(3)
+            if heard and len(heard) == before:
+                break
+        times.put(heard)
+
+    asyncio.run(all_of_them())
+
+
+def _socketed(url: str, events: int, *, there: bool) -> tuple[float, float]:
+    """Return median and 99th percentile from commit to message for all browsers, in milliseconds; `there`: another process commits."""
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    orders, committed, heard = context.Queue(), context.Queue(), context.Queue()
+    with _beside((_serving, (url, port, orders, committed))):
+        time.sleep(3)
+        with _beside((_browsing, (port, heard))):
+            assert heard.get(timeout=60) == "ready"
+            if there:
+
+                async def elsewhere() -> None:
+                    async with AsyncRunner(url, versions=VERSIONS) as runner:
+                        await _dispatched(runner, events, committed)
+
+                asyncio.run(elsewhere())
+            else:
+                orders.put(events)
+            at = committed.get(timeout=60 + events / RATE)
+            got = heard.get(timeout=60)
+    waits = [max(moment - at[event], 0) * 1000 for event, moment in got if event in at]
+    assert len(waits) == events * SOCKETS // BOXES, f"{len(waits)} messages of {events * SOCKETS // BOXES}"
+    return median(waits), quantiles(waits, n=100)[98]
+
+
 def measured(*, quick: bool) -> Live:
     """Measure everything, each on a database of its own, with the server's defaults: fsync is on."""
     size = 4 if quick else 1
@@ -252,6 +359,8 @@ def measured(*, quick: bool) -> Live:
             poisoned=_latency(fresh("poisoned"), 800 // size, poisoned=True),
             here=_heard(fresh("here"), 1_000 // size, there=False),
             there=_heard(fresh("there"), 1_000 // size, there=True),
+            browser_here=_socketed(fresh("browser_here"), 2_000 // size, there=False),
+            browser_there=_socketed(fresh("browser_there"), 2_000 // size, there=True),
         )
 
 
