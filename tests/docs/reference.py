@@ -21,11 +21,15 @@ from dateline.run.path import Given
 from dateline.run.reader import Reader
 from dateline.run.settings import Settings
 from dateline.run.together import Together
+from dateline.sinks.jetstream import JetStream
+from dateline.sinks.webhook import Webhooks, signature
 from dateline.sql.feed import Wanted
 from dateline.sql.queue import Lag, Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
 from dateline.testing import decisions, postgres
+from dateline.web.caller import Caller
+from dateline.web.live import Live
 
 __all__ = ["FOLDER", "SECTIONS", "pages"]
 
@@ -154,6 +158,16 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         {"Notice": (), "Changed": (), "Wanted": ()},
     ),
     (
+        "Sinks",
+        "In `dateline.sinks`, each with an extra of its own: `webhooks` and `nats`. They are passed to a relay beside the functions.",
+        {"Webhooks": ("deliver",), "signature": (), "JetStream": ("deliver",)},
+    ),
+    (
+        "Live, in the browser",
+        "In `dateline.web`, with the extra `web`; the [guide](../guides/feed.md) shows it.",
+        {"Live": ("routes", "revoke"), "Caller": ("unmasked",)},
+    ),
+    (
         "Beside the package's own names",
         "Imported from their modules.",
         {
@@ -183,11 +197,14 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
 
 # What the sections name and the package does not export.
 _ELSEWHERE: dict[str, Any] = {
+    "Caller": Caller,
     "Changed": Changed,
     "Clock": decisions.Clock,
     "Filters": Filters,
     "Given": Given,
+    "JetStream": JetStream,
     "Lag": Lag,
+    "Live": Live,
     "Notice": Notice,
     "Performed": Performed,
     "Postgres": postgres.Postgres,
@@ -197,6 +214,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Together": Together,
     "Verification": Verification,
     "Wanted": Wanted,
+    "Webhooks": Webhooks,
     "When": decisions.When,
     "Written": Written,
     "Wrote": Wrote,
@@ -205,6 +223,7 @@ _ELSEWHERE: dict[str, Any] = {
     "in_memory": decisions.in_memory,
     "launch": postgres.launch,
     "masked": masked,
+    "signature": signature,
     "under_each": decisions.under_each,
 }
 

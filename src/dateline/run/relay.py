@@ -24,7 +24,7 @@ from dateline.core.canon import canonical
 from dateline.core.effect import Effect, Retry
 from dateline.core.request import Flow
 from dateline.errors import AnswerLost, Contention, DatelineError, Lost, Unable, Undeliverable, Unreachable
-from dateline.run import log
+from dateline.run import log, metric
 from dateline.run.clock import now
 from dateline.run.delivery import AsyncDelivery, Delivery, Route, across, routes
 from dateline.run.runner import AsyncRunner, Runner
@@ -35,6 +35,9 @@ __all__ = ["AsyncRelay", "Relay"]
 R = TypeVar("R")
 
 _DEFAULT = Retry()
+
+LOOK, HELD_OPEN = 10.0, 60.0
+"""Seconds between two looks at how the queue stands, and after which a transaction that is held open is worth a line."""
 
 MOMENT = 0.02
 """Seconds in which more may end, or become due, before both are dealt with in one exchange with the database."""
@@ -142,7 +145,7 @@ class AsyncRelay:
         done = 0
         ended: list[Ended] = []
         unheard = self.runner.bell.wait(self.wake)
-        reap, sweep = _Chore(min(self.lease.total_seconds() / 4, 5.0)), _Chore(1.0)
+        reap, sweep, look = _Chore(min(self.lease.total_seconds() / 4, 5.0)), _Chore(1.0), _Chore(LOOK)
         try:
             while True:
                 self._woken.clear()
@@ -151,6 +154,8 @@ class AsyncRelay:
                     reaped = await self._driven(self._queue.reap(100, self._resend)) if reap.due(moment) else 0
                     if sweep.due(moment):
                         await self._driven(self._queue.wake())
+                    if look.due(moment):
+                        await self._look()
                     claimed = await self._exchanged(ended)
                     done, ended = done + len(ended), []
                 except _OUTAGE as error:
@@ -175,6 +180,15 @@ class AsyncRelay:
                 if hasattr(sink, "close"):
                     await sink.close()
 
+    async def _look(self) -> None:
+        """Tell whoever collects figures how the queue stands, and whoever reads lines where it stands badly."""
+        lag = await self.lag()
+        metric.stands(dict(lag.counts), lag.oldest, lag.open)
+        if lag.counts:
+            log.told("queue", oldest=round(lag.oldest, 3), **lag.counts)
+        if lag.open > HELD_OPEN:
+            log.told("transaction.held-open", level=WARNING, seconds=round(lag.open))
+
     async def _exchanged(self, ended: list[Ended]) -> int:
         """Record what ended, and take what is due for those who are free; return how many that were."""
         free = 0 if self._stopping else self.workers - len(self._tasks)
@@ -187,7 +201,7 @@ class AsyncRelay:
         if ended:
             self.runner.bell.ring()
         for one in claimed:
-            self._tasks.add(asyncio.create_task(self._performed(one)))
+            self._tasks.add(asyncio.create_task(self._timed(one)))
         return len(claimed)
 
     async def _next(self, *, idle: bool) -> list[Ended]:
@@ -236,6 +250,12 @@ class AsyncRelay:
                 await asyncio.wait_for(self._woken.wait(), seconds)
 
     # One effect ---------------------------------------------------------------------------------------------------------
+
+    async def _timed(self, one: Claimed) -> Ended:
+        began = time.monotonic()
+        ended = await self._performed(one)
+        metric.delivered(one.kind, "retrying" if ended.state == "due" else ended.state, time.monotonic() - began)
+        return ended
 
     async def _performed(self, one: Claimed) -> Ended:
         """Perform one effect, and return what came of it; whatever a delivery does, this raises nothing."""

@@ -107,10 +107,13 @@ class Lag:
     Args:
         counts: How many deliveries are in each state.
         oldest: Since how many seconds the first of those that are due has been so; 0 where none is.
+        open: For how many seconds the oldest transaction that writes has been open: until it ends, its events have no place in the feed,
+            and those that come after it go before.
     """
 
     counts: Mapping[str, int]
     oldest: float
+    open: float = 0.0
 
 
 _COLUMNS = {
@@ -428,14 +431,16 @@ SELECT tenant, seq, ordinal, 'held', tries, {self._now} FROM dateline_delivery W
         )
         counts = "SELECT CASE WHEN state = 'due' AND tries > 0 THEN 'retrying' ELSE state END, count(*) FROM dateline_delivery GROUP BY 1"
         oldest = f"SELECT {age} FROM dateline_delivery WHERE state = 'due' AND due_at <= {self._now}"
-        results: list[Result] = (
-            yield Batch.between(
-                self.dialect.begin_reading, self._statement(counts, name="lag"), self._statement(oldest, name="lag")
-            )
-        )[1:-1]
+        open_ = "SELECT 0" if self._near else _OPEN_FOR
+        asked = (self._statement(sql, name="lag") for sql in (counts, oldest, open_))
+        results: list[Result] = (yield Batch.between(self.dialect.begin_reading, *asked))[1:-1]
         held = {str(state): int(count) for state, count in results[0].rows}
-        return Lag(held, max(float(results[1].rows[0][0] or 0), 0.0))
+        return Lag(held, *(max(float(one.rows[0][0] or 0), 0.0) for one in results[1:]))
 
+
+_OPEN_FOR = """
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_xid IS NOT NULL"""
 
 _DETAILS = """
 SELECT e.id, e.kind, e.payload, v.id, v.recorded_at, v.actor, (
