@@ -14,6 +14,7 @@ import pytest
 from dateline import Actor, Effect, Event, Personal, Versions, Yields, handler
 from dateline.core.effect import Retry
 from dateline.errors import AnswerLost, NoDelivery, Undeliverable
+from dateline.run.attempt import ended
 from dateline.run.delivery import AsyncDelivery, Delivery, delivers
 from dateline.run.relay import AsyncRelay, Relay
 from dateline.run.runner import Runner
@@ -323,7 +324,7 @@ def test_a_lease_that_runs_out_is_unknown_or_due_again_and_who_comes_back_late_i
 
     again = driven(queue.claim(10, timedelta(seconds=30), ["send"]))
     assert [found.tries for found in again] == [2]
-    late = [relay._ended(found, "delivered", "delivered", reference="late") for found in (one, other)]
+    late = [ended(found, "delivered", "delivered", reference="late") for found in (one, other)]
     driven(queue.end(late))
     # Of the one that somebody else has by now, its attempt alone; the other is done.
     assert sorted(states(going).values()) == ["delivered", "sending"]

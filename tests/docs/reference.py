@@ -24,7 +24,8 @@ from dateline.run.together import Together
 from dateline.sinks.jetstream import JetStream
 from dateline.sinks.webhook import Webhooks, signature
 from dateline.sql.feed import Wanted
-from dateline.sql.queue import Lag, Queued
+from dateline.sql.queue import Lag
+from dateline.sql.standing import Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
 from dateline.testing import decisions, postgres

@@ -22,7 +22,7 @@ from dateline.run.act import RIGHT
 from dateline.run.reader import Reader
 from dateline.run.relay import AsyncRelay, Relay
 from dateline.run.runner import Runner
-from dateline.sql.queue import Queued
+from dateline.sql.standing import Queued
 
 __all__ = ["app"]
 

@@ -15,7 +15,7 @@ from dateline.core.outcome import Committed
 from dateline.core.request import Flow, Pause
 from dateline.errors import Conflict, Malformed, NotInState
 from dateline.run.path import Given, Path
-from dateline.sql.queue import Queue
+from dateline.sql.standing import Standing
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.together import closing, opening
 
@@ -98,7 +98,7 @@ def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Commi
         raise Malformed(
             f"{str(effect)[:60]!r} is no effect's key; it is seq.ordinal, as `dateline effects` lists it: 1234.0"
         )
-    queue, dialect = Queue(path.store.dialect), path.store.dialect
+    queue, dialect = Standing(path.store.dialect), path.store.dialect
     place = (given.get("tenant", ""), int(met[1]), int(met[2]))
     tries = 0
     while True:
@@ -130,7 +130,7 @@ def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Commi
 
 def resuming(path: Path, incarnation: UUID, given: Given) -> Flow[Committed]:
     """Put all that would be sent on hold, and begin a new incarnation."""
-    queue, dialect = Queue(path.store.dialect), path.store.dialect
+    queue, dialect = Standing(path.store.dialect), path.store.dialect
     tries = 0
     while True:
         try:

@@ -21,7 +21,7 @@ from dateline.run.fault import DRIVER
 from dateline.run.path import Asked
 from dateline.run.runner import Runner
 from dateline.run.settings import Settings
-from dateline.sql.queue import Queued
+from dateline.sql.standing import Queued
 from dateline.sql.verify import Verification
 
 __all__ = ["Reader"]

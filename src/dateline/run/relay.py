@@ -11,30 +11,22 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from logging import INFO, WARNING
-from random import random
+from logging import WARNING
 from typing import Any, Self, TypeVar
 
-from pydantic import ValidationError
-
-from dateline.core.canon import canonical
-from dateline.core.effect import Effect, Retry
 from dateline.core.request import Flow
-from dateline.errors import AnswerLost, Contention, DatelineError, Lost, Unable, Undeliverable, Unreachable
+from dateline.errors import Contention, Lost, Unable, Unreachable
 from dateline.run import log, metric
-from dateline.run.clock import now
-from dateline.run.delivery import AsyncDelivery, Delivery, Route, across, routes
+from dateline.run.attempt import Attempts, retry_of
+from dateline.run.delivery import Route, routes
 from dateline.run.runner import AsyncRunner, Runner
-from dateline.sql.queue import Claimed, Ended, Lag, Queue
+from dateline.sql.queue import Ended, Lag, Queue
 
 __all__ = ["AsyncRelay", "Relay"]
 
 R = TypeVar("R")
-
-_DEFAULT = Retry()
 
 LOOK, HELD_OPEN = 10.0, 60.0
 """Seconds between two looks at how the queue stands, and after which a transaction that is held open is worth a line."""
@@ -89,7 +81,7 @@ class AsyncRelay:
     ) -> None:
         self.runner = runner
         self.routes = routes(runner.versions, deliveries, partial=partial)
-        longest = max((self._retry(route.effect).timeout for route in self.routes.values()), default=timedelta(0))
+        longest = max((retry_of(route.effect).timeout for route in self.routes.values()), default=timedelta(0))
         if lease <= longest:
             raise ValueError(f"lease={lease} ends before a try may, after {longest}; let it be longer")
         if workers < 1:
@@ -98,6 +90,7 @@ class AsyncRelay:
         self._sinks = {
             id(call.__self__): call.__self__ for r in self.routes.values() if hasattr(call := r.call, "__self__")
         }
+        self._attempts = Attempts(runner, self.routes)
         self._queue = Queue(runner.store.dialect)
         self._kinds = sorted(self.routes)
         self._resend = [kind for kind, route in self.routes.items() if route.resend]
@@ -105,10 +98,6 @@ class AsyncRelay:
         self._stopping = False
         self._woken: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @staticmethod
-    def _retry(effect: type[Effect] | None) -> Retry:
-        return effect.__retry__ if effect is not None else _DEFAULT
 
     async def run(self) -> None:
         """Deliver until `stop` is called; then wait for what is being performed, and end."""
@@ -201,7 +190,7 @@ class AsyncRelay:
         if ended:
             self.runner.bell.ring()
         for one in claimed:
-            self._tasks.add(asyncio.create_task(self._timed(one)))
+            self._tasks.add(asyncio.create_task(self._attempts.made(one)))
         return len(claimed)
 
     async def _next(self, *, idle: bool) -> list[Ended]:
@@ -248,146 +237,6 @@ class AsyncRelay:
         if seconds and not self._stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), seconds)
-
-    # One effect ---------------------------------------------------------------------------------------------------------
-
-    async def _timed(self, one: Claimed) -> Ended:
-        began = time.monotonic()
-        ended = await self._performed(one)
-        metric.delivered(one.kind, "retrying" if ended.state == "due" else ended.state, time.monotonic() - began)
-        return ended
-
-    async def _performed(self, one: Claimed) -> Ended:
-        """Perform one effect, and return what came of it; whatever a delivery does, this raises nothing."""
-        route = self.routes[one.kind]
-        retry = self._retry(route.effect)
-        expires = route.effect.__expires__ if route.effect is not None else None
-        if expires is not None and now() > one.recorded_at + expires:
-            return self._ended(one, "expired", "expired", detail=f"not delivered within {expires}")
-        if one.erased:
-            return self._ended(one, "dead", "failed", detail="its personal values were erased")
-        try:
-            effect = self._effect(route, one)
-        except ValidationError as error:
-            return self._ended(one, "dead", "failed", detail=f"the payload is no {error.title} as it is today")
-        again = ("due", "unknown") if route.resend else ("unknown", "unknown")
-        try:
-            async with asyncio.timeout(retry.timeout.total_seconds()):
-                reference = await self._call(route, effect, one)
-        except Undeliverable as error:
-            return self._ended(one, "dead", "failed", detail=str(error) or "undeliverable")
-        except (AnswerLost, TimeoutError) as error:
-            told = str(error) or f"no answer within {retry.timeout}"
-            if again[0] == "due" and one.tries >= retry.tries:
-                return self._ended(one, "unknown", "unknown", detail=told)
-            return self._ended(one, *again, wait=retry.wait(one.tries, random()), detail=told)
-        except Exception as error:  # noqa: BLE001 - whatever the application's function raises is a try that failed
-            told = f"{type(error).__name__}" + (f": {error}" if isinstance(error, DatelineError) else "")
-            if one.tries >= retry.tries:
-                return self._ended(one, "dead", "failed", detail=told)
-            return self._ended(one, "due", "failed", wait=retry.wait(one.tries, random()), detail=told)
-        return self._ended(one, "delivered", "delivered", reference=None if reference is None else str(reference)[:500])
-
-    @staticmethod
-    def _effect(route: Route, one: Claimed) -> Effect | None:
-        """Return the effect as a value of its class; for a sink that takes any, only where it is one.
-
-        Raises:
-            ValidationError: Where its class has changed since it was recorded.
-        """
-        if route.effect is None:
-            return None
-        try:
-            return route.effect.model_validate_json(canonical(one.payload))
-        except ValidationError:
-            if route.typed:
-                raise
-            return None
-
-    async def _call(self, route: Route, effect: Effect | None, one: Claimed) -> Any:
-        facts: dict[str, Any] = {
-            "id": one.id,
-            "kind": one.kind,
-            "payload": one.payload,
-            "tries": one.tries,
-            "tenant": one.tenant,
-            "event": one.event,
-            "actor": one.actor,
-            "recorded_at": one.recorded_at,
-            "key": f"{one.seq}.{one.ordinal}",
-        }
-        runner, loop = self.runner, self._loop
-        assert loop is not None
-        if route.waits:
-            dispatch: Any = runner.dispatch
-            if isinstance(runner, Runner):
-                dispatch = _in_thread(runner.dispatch)
-            return await route.awaited(effect, AsyncDelivery(**facts, _dispatch=dispatch))
-        dispatch = runner.dispatch if isinstance(runner, Runner) else across(loop, runner.dispatch)
-        return await _apart(loop, route.call, effect, Delivery(**facts, _dispatch=dispatch))
-
-    def _ended(
-        self,
-        one: Claimed,
-        state: str,
-        outcome: str,
-        *,
-        wait: timedelta = timedelta(0),
-        reference: str | None = None,
-        detail: str | None = None,
-    ) -> Ended:
-        level = INFO if state == "delivered" else WARNING
-        if log.heard(level):
-            told = "retrying" if state == "due" else state
-            log.told(told, level=level, effect=one.id, kind=one.kind, tries=one.tries, detail=detail)
-        return Ended(
-            tenant=one.tenant,
-            seq=one.seq,
-            ordinal=one.ordinal,
-            tries=one.tries,
-            state=state,
-            outcome=outcome,
-            wait=wait.total_seconds(),
-            reference=reference,
-            detail=None if detail is None else detail[:500],
-        )
-
-
-def _in_thread(call: Callable[..., R]) -> Callable[..., Coroutine[Any, Any, R]]:
-    async def called(*args: Any, **given: Any) -> R:
-        return await asyncio.to_thread(call, *args, **given)
-
-    return called
-
-
-def _apart(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """Have a plain function run in a thread of its own.
-
-    Not of a pool: one that hangs would keep its place for ever, and a program waits for a pool's threads before it ends.
-    """
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(made: Any, error: BaseException | None) -> None:
-        if not future.done():
-            if error is None:
-                future.set_result(made)
-            else:
-                future.set_exception(error)
-
-    def run() -> None:
-        made: Any = None
-        failed: BaseException | None = None
-        try:
-            made = call(*args)
-        except StopIteration as error:
-            failed = RuntimeError(repr(error))
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits for it
-            failed = error
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, made, failed)
-
-    threading.Thread(target=run, name="dateline delivery", daemon=True).start()
-    return future
 
 
 class Relay:

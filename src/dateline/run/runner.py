@@ -31,8 +31,8 @@ from dateline.run.engine import async_engine, engine
 from dateline.run.path import Asked, Given, Heard, Path, heard
 from dateline.run.settings import Settings
 from dateline.run.together import AsyncTogether, Together, async_together, together
-from dateline.sql.queue import Queue, Queued
 from dateline.sql.sequencer import sequence
+from dateline.sql.standing import Queued, Standing
 from dateline.sql.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Runner(Path):
         Args:
             states: Only these, such as "dead" and "unknown".
         """
-        return tuple(self._driven(Queue(self.store.dialect).listed(tenant, states, kind, limit)))
+        return tuple(self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit)))
 
     def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
         """Have an effect tried at once that is dead, expired, unknown or waits for its next try; an event, which needs the right "effects".
@@ -338,7 +338,7 @@ class AsyncRunner(Path):
         self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000
     ) -> tuple[Queued, ...]:
         """As `Runner.effects`."""
-        return tuple(await self._driven(Queue(self.store.dialect).listed(tenant, states, kind, limit)))
+        return tuple(await self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit)))
 
     async def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
         """As `Runner.retry`."""

@@ -75,7 +75,7 @@ class Webhooks:
         kinds: Iterable[type[Effect] | str] | None = None,
         timeout: timedelta = timedelta(seconds=15),
         private: bool = False,
-        clock: Clock = now,
+        clock: Clock | None = None,
     ) -> None:
         self.kinds = None if kinds is None else frozenset(k if isinstance(k, str) else k.__kind__ for k in kinds)
         self._url = url
@@ -84,7 +84,7 @@ class Webhooks:
             signature(secret, "", 0, b"")
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
         self._private = private
-        self._clock = clock
+        self._clock = clock or now
         self._session: aiohttp.ClientSession | None = None
 
     async def deliver(self, effect: Effect | None, delivery: AsyncDelivery) -> str | None:
