@@ -416,6 +416,6 @@ def test_a_kind_that_nobody_delivers_or_two_do_is_told_at_once(going: Shop) -> N
     with pytest.raises(NoDelivery, match="delivers nothing; mark it with @delivers"):
         AsyncRelay(going.colour.runner, len, partial=True)
     with pytest.raises(NoDelivery, match="takes classes of effects, such as NotifyPatient, not 'send'"):
-        delivers("send")  # type: ignore[arg-type]
+        delivers("send")  # type: ignore[arg-type]  # what is told at run time too
     with pytest.raises(ValueError, match="lease=0:00:01 ends before a try may, after 0:00:05"):
         AsyncRelay(going.colour.runner, send, partial=True, lease=timedelta(seconds=1))
