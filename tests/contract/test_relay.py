@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from logging import WARNING
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from dateline import Actor, Effect, Event, Personal, Versions, Yields, handler
 from dateline.core.effect import Retry
@@ -400,6 +403,27 @@ def test_how_the_queue_stands_is_told(going: Shop) -> None:
 
     assert lag == Lag({"due": 2, "held": 1}, lag.oldest)
     assert 0 <= lag.oldest < 60
+
+
+def test_a_transaction_that_is_held_open_is_reported(
+    going: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not going.postgres:
+        pytest.skip("SQLite has one writer at a time: nobody can write beside it")
+    monkeypatch.setattr("dateline.run.relay.HELD_OPEN", 0.2)
+    relay = AsyncRelay(going.colour.runner, *Mailbox().deliveries())
+    with going.engine.connect() as connection:
+        connection.execute(text("INSERT INTO product (id, stock, price) VALUES ('held', 1, 1)"))
+        time.sleep(0.3)
+        going.dispatch(Go(send=("ann",)))
+        asyncio.run(relay._look()) if isinstance(going.colour.runner, Runner) else going.colour.wait(relay._look())
+        lag = asyncio.run(relay.lag()) if isinstance(going.colour.runner, Runner) else going.colour.wait(relay.lag())
+        connection.rollback()
+
+    assert 0.2 < lag.open < 60
+    assert [json.loads(one.message)["event"] for one in caplog.records if one.levelno == WARNING] == [
+        "transaction.held-open"
+    ]
 
 
 def test_a_kind_that_nobody_delivers_or_two_do_is_told_at_once(going: Shop) -> None:

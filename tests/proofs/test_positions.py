@@ -295,16 +295,18 @@ def test_a_writer_in_another_database_does_not_hold_up_positions(
 
 
 @on_sqlite
-def test_where_there_is_one_writer_at_a_time_the_number_is_the_position(
+def test_where_there_is_one_writer_at_a_time_positions_are_the_numbers_in_their_order(
     bank: Bank, times: Callable[[int], int]
 ) -> None:
     bank.accounts(3)
     runner = bank.runner()
 
     bustle(bank, runner, times(40))
+    sequenced = runner.sequence()
 
     found = everything(bank)
     assert found == list(range(1, len(found) + 1))
+    assert sequenced == len(found)
     assert [entry.position for entry in runner.trail(limit=10_000)] == found[:10_000]
 
 
@@ -377,7 +379,7 @@ def test_a_sequencer_that_fails_half_way_skips_and_doubles_nothing(bank: Bank) -
     for _ in range(5):
         runner.dispatch(Add(account="a0", cents=1), actor="crowd")
 
-    for name in ("begin", "sequence", "end"):
+    for name in ("pending", "begin", "sequence", "end"):
         runner.made = lambda engine, name=name: Draining(engine, name, Statement("this is no SQL"))
         with pytest.raises(Exception, match="syntax error"):
             runner.sequence()

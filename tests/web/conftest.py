@@ -110,12 +110,18 @@ class Ward:
         self._thread.join(20)
 
 
+@pytest.fixture(params=["sqlite_url", "postgresql_url"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Give the URL of a fresh database: what differs between servers of one kind is another suite's."""
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture
-def ward(request: pytest.FixtureRequest, database: str) -> Iterator[Ward]:
+def ward(request: pytest.FixtureRequest, url: str) -> Iterator[Ward]:
     options = {"heartbeat": timedelta(milliseconds=200), **getattr(request, "param", {})}
-    with Runner(database, versions=VERSIONS) as runner:
+    with Runner(url, versions=VERSIONS) as runner:
         runner.migrate()
-        made = Ward(database, runner, options)
+        made = Ward(url, runner, options)
         made.start()
         yield made
         made.stop()

@@ -31,8 +31,9 @@ R = TypeVar("R")
 LOOK, HELD_OPEN = 10.0, 60.0
 """Seconds between two looks at how the queue stands, and after which a transaction that is held open is worth a line."""
 
-MOMENT = 0.02
-"""Seconds in which more may end, or become due, before both are dealt with in one exchange with the database."""
+LEAST, EACH, MOST = 0.004, 0.001, 0.06
+"""Seconds in which more may end, or become due, before both are dealt with in one exchange with the database: at the least, for each
+effect of the exchange before, and at the most. So who has little to do is quick, and who has much does it in few commits."""
 
 _OUTAGE = (Lost, Unreachable, Unable, Contention)
 """What a relay waits out."""
@@ -96,6 +97,7 @@ class AsyncRelay:
         self._resend = [kind for kind, route in self.routes.items() if route.resend]
         self._tasks: set[asyncio.Task[Ended]] = set()
         self._stopping = False
+        self._lately = 0
         self._woken: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -191,7 +193,11 @@ class AsyncRelay:
             self.runner.bell.ring()
         for one in claimed:
             self._tasks.add(asyncio.create_task(self._attempts.made(one)))
+        self._lately = len(claimed)
         return len(claimed)
+
+    def _moment(self) -> float:
+        return min(LEAST + EACH * self._lately, MOST)
 
     async def _next(self, *, idle: bool) -> list[Ended]:
         """Return what ended since, after a moment in which more may: each trip to the database serves as many as there are."""
@@ -199,9 +205,8 @@ class AsyncRelay:
             if idle:
                 await self._wait(self.poll.total_seconds())
                 # Who was woken by one commit finds more of them a moment later.
-                await asyncio.sleep(
-                    MOMENT if self._woken is not None and self._woken.is_set() and not self._stopping else 0
-                )
+                woken = self._woken is not None and self._woken.is_set() and not self._stopping
+                await asyncio.sleep(self._moment() if woken else 0)
             return []
         assert self._woken is not None
         waking = asyncio.create_task(self._woken.wait())
@@ -213,7 +218,7 @@ class AsyncRelay:
             waking.cancel()
         if done and len(self._tasks) < self.workers:
             # Each exchange waits for the disk, and others who commit wait with it: what ends, or comes, within a moment is served by one.
-            await asyncio.sleep(MOMENT)
+            await asyncio.sleep(self._moment())
         return self._collected()
 
     async def _last(self) -> list[Ended]:

@@ -44,8 +44,9 @@ __all__ = ["AsyncRunner", "Runner"]
 POLL = timedelta(seconds=1)
 """How long a follower of the feed waits before it looks by itself."""
 
-MOMENT = 0.005
-"""Seconds that a follower who is woken waits for more: each look costs the same, whatever it finds."""
+LEAST, EACH, MOST = 0.004, 0.001, 0.02
+"""Seconds that a follower who is woken waits for more, since each look costs the same, whatever it finds: at the least, for each
+notice of the look before, and at the most."""
 
 R = TypeVar("R")
 
@@ -138,12 +139,13 @@ class Runner(Path):
             while True:
                 woken.clear()
                 before = at.after
-                yield from self._driven(self.noticing(at, told))
+                found = self._driven(self.noticing(at, told))
+                yield from found
                 if at.after == before or at.after >= at.newest:
                     if not follow:
                         return
                     if woken.wait(poll.total_seconds()):
-                        time.sleep(MOMENT)
+                        time.sleep(min(LEAST + EACH * len(found), MOST))
         finally:
             ended()
 
@@ -309,14 +311,15 @@ class AsyncRunner(Path):
             while True:
                 woken.clear()
                 before = at.after
-                for notice in await self._driven(self.noticing(at, told)):
+                found = await self._driven(self.noticing(at, told))
+                for notice in found:
                     yield notice
                 if at.after == before or at.after >= at.newest:
                     if not follow:
                         return
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(woken.wait(), poll.total_seconds())
-                        await asyncio.sleep(MOMENT)
+                        await asyncio.sleep(min(LEAST + EACH * len(found), MOST))
         finally:
             ended()
 

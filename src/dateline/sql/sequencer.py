@@ -59,9 +59,10 @@ def sequence(dialect: Dialect) -> Flow[int]:
     """
     done: int = 0
     while True:
-        # Most who look find nothing, and need neither lock nor transaction.
-        [found] = yield Batch((Statement(_PENDING if dialect.sequenced else _BEHIND, name="pending"),))
-        if not found.rows[0][0]:
+        # Most who look find nothing, and need no lock. A serializable look would make writers lose their tries, and lose itself.
+        look = Statement(_PENDING if dialect.sequenced else _BEHIND, name="pending")
+        looked: list[Result] = yield Batch.between(dialect.begin_reading, look)
+        if not looked[1].rows[0][0]:
             return done
         if dialect.sequenced:
             begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
