@@ -68,7 +68,7 @@ def hotel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     Path("rules", "v2024_01_01").mkdir()
     Path("rules", "v2024_01_01", "__init__.py").write_text('"""2024-01-01: calls."""\nfrom dateline import Event\n')
     sys.modules.pop("hotel", None)
-    import hotel  # type: ignore[import-not-found]
+    import hotel  # type: ignore[import-not-found]  # written a moment ago
 
     with Runner(
         "sqlite:///hotel.db", versions=hotel.VERSIONS, clock=lambda: datetime(2024, 7, 1, tzinfo=UTC)

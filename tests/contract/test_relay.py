@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from dateline import Actor, Effect, Event, Personal, Versions, Yields, handler
 from dateline.core.effect import Retry
-from dateline.errors import AnswerLost, NoDelivery, Undeliverable
+from dateline.errors import AnswerLost, NoDelivery, Rejected, Rejection, Undeliverable
 from dateline.run.attempt import ended
 from dateline.run.delivery import AsyncDelivery, Delivery, delivers
 from dateline.run.relay import AsyncRelay, Relay
@@ -84,7 +84,7 @@ VERSIONS = Versions.of({"2024-01-01": [Go, Note, go]})
 class Mailbox:
     """Receives what is sent, by the effects' ids; fails on demand."""
 
-    def __init__(self, failing: Callable[[Any, int], Exception | None] = lambda effect, tries: None) -> None:
+    def __init__(self, failing: Callable[[Any, int], BaseException | None] = lambda effect, tries: None) -> None:
         self.failing = failing
         self.got: list[tuple[str, str, int]] = []
         self.ids: list[UUID] = []
@@ -225,6 +225,28 @@ def until(happened: Callable[[], bool], seconds: float = 20) -> None:
     while not happened():
         assert time.monotonic() < ends, "it has not happened"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["function", "coroutine"])
+@pytest.mark.parametrize(
+    ("error", "outcome", "detail"),
+    [
+        (SystemExit("secret"), "failed", "SystemExit"),
+        (Rejected((Rejection(key="a/b", code="b", detail="secret"),)), "failed", "Rejected"),
+        (TimeoutError("secret"), "unknown", "no answer within 0:00:05"),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, BaseException) else "",
+)
+def test_whatever_a_delivery_raises_the_relay_goes_on_and_keeps_no_text_of_it(
+    going: Shop, waiting: bool, error: Any, outcome: str, detail: str
+) -> None:
+    going.dispatch(Go(send=("ann", "bob")))
+    mail = Mailbox(lambda effect, tries: error if effect.to == "ann" and tries == 1 else None)
+
+    drained(going, mail.deliveries(waiting=waiting))
+
+    assert [got[1] for got in mail.got][:1] == ["bob"]
+    assert attempts(going)[0][2:] == (1, outcome, None, detail)
 
 
 def test_what_can_never_be_delivered_is_dead_at_once(going: Shop) -> None:

@@ -73,12 +73,13 @@ class Attempts:
         except Undeliverable as error:
             return ended(one, "dead", "failed", detail=str(error) or "undeliverable")
         except (AnswerLost, TimeoutError) as error:
-            told = str(error) or f"no answer within {retry.timeout}"
+            told = (isinstance(error, AnswerLost) and str(error)) or f"no answer within {retry.timeout}"
             if again[0] == "due" and one.tries >= retry.tries:
                 return ended(one, "unknown", "unknown", detail=told)
             return ended(one, *again, wait=retry.wait(one.tries, random()), detail=told)
-        except Exception as error:  # noqa: BLE001 - whatever the application's function raises is a try that failed
-            told = f"{type(error).__name__}" + (f": {error}" if isinstance(error, DatelineError) else "")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the application's function raises is a try that failed
+            # A sink says in its own words what it got; every other text, a refusal's too, may hold what a person has sent.
+            told = f"{type(error).__name__}" + (f": {error}" if type(error) is DatelineError else "")
             if one.tries >= retry.tries:
                 return ended(one, "dead", "failed", detail=told)
             return ended(one, "due", "failed", wait=retry.wait(one.tries, random()), detail=told)

@@ -19,7 +19,7 @@ from dateline.core.outcome import Committed
 from dateline.core.version import Versions
 from dateline.errors import NoDelivery
 
-__all__ = ["AsyncDelivery", "Delivery", "Route", "Sink", "delivers", "routes"]
+__all__ = ["AsyncDelivery", "Delivery", "Route", "Sink", "across", "delivers", "routes"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
