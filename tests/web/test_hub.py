@@ -18,8 +18,8 @@ def test_what_happens_while_the_past_is_read_comes_once(sqlite_url: str) -> None
             await runner.dispatch(Clean(ward="before"), actor="desk")
             async with Hub(runner, "").joined(Wanted(), None) as (listener, heard):
                 await runner.dispatch(Clean(ward="meanwhile"), actor="desk")
-                while listener.waiting.empty():
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 - what fills a queue tells nobody
+                while listener.waiting.empty():  # noqa: ASYNC110 - a queue that fills tells nobody
+                    await asyncio.sleep(0.01)
                 # It waits for the listener, and stands in the past that is read only now.
                 found = []
                 async with aclosing(heard):
