@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
+from itertools import cycle, repeat
 from statistics import median
 from typing import Annotated
 from uuid import UUID
@@ -27,8 +29,10 @@ from benchmarks.peers.dateline import ACTOR, TENANT, Dateline
 from benchmarks.work import Unit, Work
 from dateline import Page
 from dateline.core.later import whole
-from dateline.run.connection import Connection
+from dateline.run.clock import Budget
+from dateline.run.connection import Connection, drive
 from dateline.run.path import Asked
+from dateline.sql.feed import Wanted
 from dateline.sql.statement import Batch, Statement
 
 __all__ = ["Look", "app", "fill", "look"]
@@ -89,6 +93,24 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """What one look of a follower takes that has far to go, as medians in milliseconds.
+
+    Args:
+        everything: The next two hundred notices from any place.
+        subject: The same of one subject, from the beginning.
+        nothing: Of a kind that never occurs, from any place: two thousand positions are gone through.
+    """
+
+    everything: float
+    subject: float
+    nothing: float
+
+    def __str__(self) -> str:
+        return f"{self.everything:.2f} ms, of a subject {self.subject:.2f}, of what never occurs {self.nothing:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What was measured at one length, as medians in milliseconds.
 
@@ -97,6 +119,7 @@ class Look:
         timeline: A subject's.
         history: A row's.
         by_id: One event by its id.
+        feed: A look of a follower that catches up.
     """
 
     events: int
@@ -104,6 +127,7 @@ class Look:
     timeline: Pages
     history: Pages
     by_id: float
+    feed: Followed
 
 
 def fill(url: str, first: int, patient: str, since: int, until: int, done: Callable[[int], object]) -> None:
@@ -134,7 +158,37 @@ def look(ward: Dateline, units: Iterator[Unit], events: int, times: int) -> Look
     low = 2 if events == SHORT else 2 * SHORT
     ids = iter([_id(low + 7919 * number % (events - low)) for number in range(times)])
     by_id = _median(lambda: ward.runner.outcome(next(ids), tenant=TENANT), times)
-    return Look(events, dispatch, timeline, history, by_id)
+    return Look(events, dispatch, timeline, history, by_id, _followed(ward, events, times))
+
+
+def _followed(ward: Dateline, events: int, times: int) -> Followed:
+    """Measure single looks of followers, each from another place of the feed."""
+    runner = ward.runner
+    connection = Connection(runner.engine)
+
+    def looking(wanted: Wanted, afters: Iterator[int]) -> float:
+        at = drive(runner.following(None, wanted), connection, Budget(timedelta(minutes=1)), _never)
+        taken = []
+        for _ in range(times):
+            at.after = next(afters)
+            taken.append(
+                _taken(lambda: drive(runner.noticing(at, wanted), connection, Budget(timedelta(minutes=1)), _never))
+            )
+        return median(taken)
+
+    try:
+        anywhere = cycle([7919 * number % max(1, events - 2_000) for number in range(times)])
+        everything = looking(Wanted(tenant=TENANT), anywhere)
+        subjects = [Wanted(tenant=TENANT, subjects=(f"patient:patient-{7919 * n % PATIENTS:06}",)) for n in range(8)]
+        subject = median([looking(one, repeat(0)) for one in subjects])
+        nothing = looking(Wanted(tenant=TENANT, kinds=("no.such",)), anywhere)
+    finally:
+        connection.close()
+    return Followed(everything, subject, nothing)
+
+
+def _never(apart: object) -> None:
+    raise AssertionError(apart)
 
 
 def _pages(ward: Dateline, asked: Sequence[Asked]) -> Pages:
@@ -227,6 +281,8 @@ def longtrail(
         unit = next(units)
         with ward.client() as do:
             do(unit)
+        # Each copy's position is its number, so the first has to have its own before.
+        ward.runner.sequence()
         looks = []
         since = 2
         with Progress(*columns, console=told, transient=True) as progress:
@@ -248,7 +304,7 @@ def longtrail(
     for one in looks:
         console.print(
             f"{one.events:>12,} events  dispatch {one.dispatch:.2f} ms  timeline {one.timeline}  "
-            f"row's history {one.history}  by id {one.by_id:.2f} ms"
+            f"row's history {one.history}  by id {one.by_id:.2f} ms  feed {one.feed}"
         )
     console.print(
         f"dispatch at {long.events:,} / at {short.events:,}: {long.dispatch / short.dispatch:.2f} (wanted ≤ 1.15)"
