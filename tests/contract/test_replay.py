@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 
 from dateline import Actor, Entry, Insert, Rejected, Update, Versions, Yields, handler
+from dateline.core.decision import Decision
 from dateline.core.plan import Plan
-from dateline.core.replay import difference, replayed
+from dateline.core.replay import deviation, replayed
 from dateline.errors import Unanswerable
 from tests.contract.conftest import Shop
 from tests.contract.shop import LAYERS, VERSIONS, Enrol, Idea, Move, Product, Sell, Shelf, Stock, Stocktake, Warn
 from tests.contract.test_assigned import BUYING, Basket
+
+
+def differs(entry: Entry, made: Plan | Decision) -> str | None:
+    """Return the first step in which a plan is not what was recorded."""
+    return deviation(entry, made if isinstance(made, Decision) else Decision.made(made, None))
 
 
 def scanned(shop: Shop, **given: Any) -> list[Entry]:
@@ -56,9 +62,9 @@ def test_each_event_replays_to_what_was_recorded(shop: Shop) -> None:
     assert [entry.seq for entry in found] == sorted(entry.seq for entry in found)
     assert {entry.tenant for entry in found} == {"", "t0", "t1"}
     assert {entry.outcome for entry in found} == {"committed", "rejected"}
-    assert [difference(entry, replayed(entry, VERSIONS)) for entry in found if entry.kind != "basket"] == [None] * 12
+    assert [differs(entry, replayed(entry, VERSIONS)) for entry in found if entry.kind != "basket"] == [None] * 12
     [basket] = [entry for entry in scanned(shop.under(BUYING)) if entry.kind == "basket"]
-    assert difference(basket, replayed(basket, BUYING)) is None
+    assert differs(basket, replayed(basket, BUYING)) is None
 
 
 def test_scanning_goes_on_after_an_entry_and_over_the_ends_of_pages(
@@ -89,14 +95,15 @@ def test_under_another_date_the_first_step_that_differs_is_named(shop: Shop) -> 
     with pytest.raises(Unanswerable, match=r"event \d+, under 2024-06-01: the decision sees .*shop.Buying.buyer"):
         replayed(entry, VERSIONS, date(2024, 6, 1))
     warning = Versions.of({**LAYERS, "2024-06-01": [always_warn]})
-    assert difference(entry, replayed(entry, warning, date(2024, 6, 1))) == "always_warn/warn[tea]"
+    assert differs(entry, replayed(entry, warning, date(2024, 6, 1))) == "always_warn/warn[tea]"
 
 
 def test_a_plan_that_is_not_what_was_recorded_is_told_by_the_step(shop: Shop) -> None:
     shop.put(Product("tea", 9))
     shop.dispatch(Sell(product="tea"), version="2024-01-01")
     [entry] = scanned(shop)
-    plan = replayed(entry, VERSIONS)
+    plan = replayed(entry, VERSIONS).plan
+    assert plan is not None
     take, purchase, ship = plan.planned
     assert isinstance(take.step, Update)
     assert isinstance(purchase.step, Insert)
@@ -112,7 +119,7 @@ def test_a_plan_that_is_not_what_was_recorded_is_told_by_the_step(shop: Shop) ->
         "another row": Plan((take, another, ship)),
     }
 
-    assert {why: difference(entry, plan) for why, plan in changed.items()} == {
+    assert {why: differs(entry, plan) for why, plan in changed.items()} == {
         "another value": "take/Update:product[tea]",
         "another column": "take/Update:product[tea]",
         "a step less": ship.key,
@@ -120,4 +127,4 @@ def test_a_plan_that_is_not_what_was_recorded_is_told_by_the_step(shop: Shop) ->
         "another order": "take/Update:product[tea]",
         "another row": purchase.key,
     }
-    assert difference(entry, plan) is None
+    assert differs(entry, plan) is None

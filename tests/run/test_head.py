@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dateline import Runner, load
-from dateline.core.replay import difference, replayed
+from dateline.core.replay import deviation, replayed
 from tests.run.test_release import forget, write
 
 NAME = "post_office"
@@ -179,10 +179,10 @@ def test_what_was_recorded_before_decides_to_the_same_plan(
             ["amount", "id", "title", "unit"],
             [],
         ]
-        assert [difference(entry, replayed(entry, versions)) for entry in found] == [None] * 9
+        assert [deviation(entry, replayed(entry, versions)) for entry in found] == [None] * 9
         # Seen to tell: what was recorded of another event is another plan.
-        assert difference(found[1], replayed(found[5], versions)) == "write/Update:parcel[a]"
-        assert difference(found[6], replayed(found[1], versions)) == "write/Update:parcel[a]"
+        assert deviation(found[1], replayed(found[5], versions)) == "write/Update:parcel[a]"
+        assert deviation(found[6], replayed(found[1], versions)) == "write/Update:parcel[a]"
     finally:
         engine.dispose()
         forget(NAME)

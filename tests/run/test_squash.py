@@ -14,7 +14,7 @@ import pytest
 
 from dateline import Entry, Rejected, Runner, UnknownVersion, Versions, load
 from dateline.core.catalogue import explained
-from dateline.core.replay import difference, replayed
+from dateline.core.replay import deviation, replayed
 from dateline.errors import BadVersion
 from dateline.run.release import edits, release
 from dateline.run.squash import squash
@@ -201,7 +201,7 @@ def test_what_is_folded_decides_as_before_and_its_dead_code_is_gone(make: Callab
     with Runner(database(name), versions=versions, clock=lambda: PRESENT) as runner:
         entries = list(runner.scan())
         assert len(entries) == 9
-        assert [difference(entry, replayed(entry, versions)) for entry in entries] == [None] * 9
+        assert [deviation(entry, replayed(entry, versions)) for entry in entries] == [None] * 9
         with pytest.raises(UnknownVersion, match="2021-01-01 was retired"):
             runner.dispatch(runner.event("ask", {"who": "ann"}), actor="ann", version="2020-01-01")
         with pytest.raises(UnknownVersion, match="before the first version, 2021-01-01"):

@@ -3,33 +3,138 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from types import MappingProxyType
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from dateline.core.canon import canonical, parsed
+from dateline.core.cascade import Cascade
+from dateline.core.decision import Decision, alike
 from dateline.core.entry import Entry
+from dateline.core.event import Event
 from dateline.core.flow import snapshots_of
 from dateline.core.model import faults
-from dateline.core.operation import Operation, Placeholder
 from dateline.core.outcome import Values
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Field
-from dateline.core.step import Step
 from dateline.core.version import Versions
-from dateline.errors import Malformed, Refused, Unanswerable
+from dateline.errors import Malformed, NotFound, Refused, TooMany, Unanswerable
 
-__all__ = ["DECIDED", "difference", "recalled", "replayed"]
+__all__ = ["DECIDED", "PERFORMED", "Again", "again", "deviation", "recalled", "replayed"]
 
-DECIDED = ("committed", "rejected")
-"""The outcomes that checks and handlers brought about."""
+DECIDED = ("committed", "rejected", "not-found", "too-many")
+"""The outcomes that snapshots, checks and handlers brought about."""
+
+PERFORMED = frozenset({"event.correct", "table.adopt"})
+"""Kinds whose operations no handler decided."""
 
 
-def replayed(entry: Entry, versions: Versions, version: date | None = None) -> Plan:
-    """Decide a recorded event again: the same input, the same snapshot, the same instant, ids and actor (rule 26).
+class Again(NamedTuple):
+    """A recorded event about to be decided again.
+
+    Args:
+        version: The date under which.
+        cascade: What decides; None of a kind that nobody handles, which is recorded as it is.
+        seen: For each field of the cascade what was recorded; None where nothing was.
+    """
+
+    entry: Entry
+    event: Event
+    version: date
+    cascade: Cascade | None
+    seen: tuple[Values | None, ...]
+
+    @property
+    def missing(self) -> tuple[Field, ...]:
+        """The fields that were not recorded."""
+        fields = self.cascade.fields if self.cascade is not None else ()
+        return tuple(one for one, values in zip(fields, self.seen, strict=True) if values is None)
+
+    def decided(self, found: Mapping[str, Values] | None = None) -> Decision:
+        """Decide it.
+
+        Args:
+            found: By field what was not recorded and was found out since.
+
+        Raises:
+            Unanswerable: Where something is still missing, or a shape has no word for the event.
+            HandlerFault: Where a check or a handler fails.
+        """
+        if self.cascade is None:
+            return Decision.made(Plan(), self.version)
+        found = found or {}
+        seen, added = [], []
+        for one, recorded in zip(self.cascade.fields, self.seen, strict=True):
+            if recorded is None:
+                if one.place not in found:
+                    raise Unanswerable(
+                        f"event {self.entry.seq}, under {self.version}: the decision sees {one.place}, which was not recorded"
+                    )
+                added.append(one.place)
+            seen.append(found[one.place] if recorded is None else recorded)
+        try:
+            plan = self.cascade.decide(self.event, snapshots_of(self.cascade, tuple(seen)))
+        except (NotFound, TooMany) as refusal:
+            return Decision.made(Plan(), self.version, refusal=refusal, reconstructed=tuple(added))
+        except (Malformed, Refused) as error:
+            raise Unanswerable(f"event {self.entry.seq}, under {self.version}: {error}") from error
+        return Decision.made(plan, self.version, reconstructed=tuple(added))
+
+
+def again(
+    entry: Entry,
+    versions: Versions,
+    version: date | None = None,
+    *,
+    changed: Mapping[str, Any] | None = None,
+    stands: Callable[[Cascade, Event, Event], tuple[bool, ...]] | None = None,
+) -> Again:
+    """Return a recorded event as it will be decided again: the same input, snapshot, instant, ids and actor (rule 26).
+
+    Args:
+        version: Under which date; without it, its own.
+        changed: Fields of the input that are to be other than they were.
+        stands: Tells, with other input, for each field of the cascade whether what was recorded is still what it asks for.
+
+    Raises:
+        Unanswerable: Where no version at hand can read it, or it was never decided.
+        Malformed: Where the changed input is none of its kind.
+    """
+    chosen = version or entry.version
+    if entry.outcome not in DECIDED or entry.kind in PERFORMED or chosen is None:
+        raise Unanswerable(f"event {entry.seq} ({entry.kind}, {entry.outcome}) was not decided by checks and handlers")
+    day = versions.asked(chosen).date
+    event = entry.event
+    if versions.shape(entry.kind, day) is None and event is None:
+        # A kind that nobody handles is recorded as it is.
+        return Again(entry, Event.model_construct(), day, None, ())
+    if event is None:
+        raise Unanswerable(f"event {entry.seq}: no version at hand reads {entry.kind} in the shape of {entry.shape}")
+    try:
+        before = event
+        if changed:
+            text = json.dumps({**entry.input, **changed})
+            event = type(event).from_json(text).with_meta(entry.meta)
+        cascade = versions.for_event(event, day)
+        cascade.shaped(event)
+    except Refused as error:
+        raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
+    same = stands(cascade, before, event) if changed and stands is not None else (True,) * len(cascade.fields)
+    snapshot = entry.snapshot if cascade.fields else {}
+    try:
+        seen = tuple(
+            recalled(one, snapshot) if here and one.place in snapshot else None
+            for one, here in zip(cascade.fields, same, strict=True)
+        )
+    except Malformed as error:
+        raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
+    return Again(entry, event, day, cascade, seen)
+
+
+def replayed(entry: Entry, versions: Versions, version: date | None = None) -> Decision:
+    """Decide a recorded event again, of its record alone.
 
     Args:
         version: Under which date; without it, its own.
@@ -38,19 +143,7 @@ def replayed(entry: Entry, versions: Versions, version: date | None = None) -> P
         Unanswerable: Where nothing can be said: another version needs what was not recorded, or has no word for the event.
         HandlerFault: Where a check or a handler fails.
     """
-    event, chosen = entry.event, version or entry.version
-    if chosen is not None and versions.shape(entry.kind, versions.asked(chosen).date) is None:
-        # A kind that nobody handles is recorded as it is.
-        return Plan()
-    if event is None or chosen is None:
-        raise Unanswerable(f"event {entry.seq}: no version at hand reads {entry.kind} in the shape of {entry.shape}")
-    try:
-        cascade = versions.for_event(event, versions.asked(chosen).date)
-        cascade.shaped(event)
-        seen = tuple(recalled(one, entry.snapshot) for one in cascade.fields)
-        return cascade.decide(event, snapshots_of(cascade, seen))
-    except (Malformed, Refused) as error:
-        raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
+    return again(entry, versions, version).decided()
 
 
 def recalled(one: Field, snapshot: Any) -> Values:
@@ -65,92 +158,33 @@ def recalled(one: Field, snapshot: Any) -> Values:
     rows = held["rows"] if isinstance(held, Mapping) and "rows" in held else held
     if not isinstance(rows, list):
         rows = [] if rows is None else [rows]
-    annotation: Any = one.record or (one.snapshot.model_fields[one.name].rebuild_annotation() | None)
-    adapter: TypeAdapter[Any] = (
-        TypeAdapter(annotation) if one.record else TypeAdapter(annotation, config=ConfigDict(strict=True))
-    )
+    if not rows:
+        return ()
     try:
-        return tuple(adapter.validate_json(json.dumps(row)) for row in rows)
+        return tuple(_adapter(one).validate_json(json.dumps(rows)))
     except ValidationError as error:
         raise faults(one.place, error) from None
 
 
-def difference(entry: Entry, plan: Plan) -> str | None:
-    """Return the key of the first step, or rejection, in which a plan is not what was recorded; None where it is.
+@lru_cache(2000)
+def _adapter(one: Field) -> TypeAdapter[Any]:
+    """Return what reads a field's rows; made once, since making it takes longer than reading."""
+    if one.record is not None:
+        return TypeAdapter(list[one.record])  # type: ignore[name-defined]  # known at run time only
+    annotation: Any = one.snapshot.model_fields[one.name].rebuild_annotation() | None
+    return TypeAdapter(list[annotation], config=ConfigDict(strict=True))
 
-    Who decided is no difference, nor is what only the database could know.
+
+def deviation(entry: Entry, made: Decision) -> str | None:
+    """Return the key of the first step, or rejection, in which a decision is not what was recorded; None where it is (rule 26).
+
+    The order counts. Who decided is no deviation, nor is what only the database could know.
     """
-    recorded, made = _recorded(entry), _made(plan)
-    for key in [*recorded, *made]:
-        if key not in made or key not in recorded or not _equal(recorded[key], made[key]):
+    recorded = Decision.recorded(entry)
+    if recorded.outcome != made.outcome:
+        return made.steps[0].key if made.steps else recorded.steps[0].key if recorded.steps else made.outcome
+    old, new = {one.key: one for one in recorded.steps}, {one.key: one for one in made.steps}
+    for key in [*old, *new]:
+        if key not in new or key not in old or not alike(old[key], new[key]):
             return key
-    return None if [*recorded] == [*made] else next(k for k, other in zip(recorded, made, strict=True) if k != other)
-
-
-_OPEN = object()
-"""What only the database could know."""
-
-
-class _Step(NamedTuple):
-    """One step as it is compared.
-
-    Args:
-        facts: What sort of step it is, and of what.
-        values: What it holds, by name.
-        open: Whether what is recorded may hold more: what the database assigned.
-        more: Values under further names, of columns that the table had once.
-    """
-
-    facts: tuple[Any, ...]
-    values: Mapping[str, Any]
-    open: bool = False
-    more: Mapping[str, Any] = MappingProxyType({})
-
-
-def _recorded(entry: Entry) -> dict[str, _Step]:
-    return {
-        **{one.key: _Step((one.code, one.detail, one.field), {}) for one in entry.rejections},
-        **{one.step: _Step((one.verb, one.table, one.row_key), one.declared) for one in entry.operations},
-        **{one.step: _Step((one.kind,), one.payload) for one in entry.effects},
-    }
-
-
-def _made(plan: Plan) -> dict[str, _Step]:
-    outline = plan.outline
-    made = {one.key: _Step((one.code, one.detail, one.field), {}) for one in plan.rejections}
-    for change in outline.changes:
-        columns = change.mapped.__mapper__.columns
-        made[change.last.key] = _Step(
-            (change.verb, change.table, _OPEN if change.row_key is None else change.row_key),
-            {columns[name].name: _told(value) for name, value in change.values.items()},
-            open=change.verb == "insert" and (outline.waits or change.row_key is None),
-            more={name: _told(value) for one in change.steps for name, value in _named(one.step).items()},
-        )
-    for _, planned, effect in outline.effects:
-        payload = {name: _told(value) for name, value in effect.__dict__.items()}
-        made[planned.key] = _Step((effect.__kind__,), payload)
-    return made
-
-
-def _named(step: Step) -> Mapping[str, Any]:
-    return step.named if isinstance(step, Operation) else {}
-
-
-def _told(value: Any) -> Any:
-    return _OPEN if type(value) is Placeholder else parsed(canonical(value))
-
-
-def _equal(recorded: _Step, made: _Step) -> bool:
-    if len(recorded.facts) != len(made.facts) or any(
-        other is not _OPEN and other != fact for fact, other in zip(recorded.facts, made.facts, strict=True)
-    ):
-        return False
-    # Recorded before the table changed, a step names the columns of its day; recorded since, those that they became.
-    then = recorded.values.keys() & made.more.keys()
-    values = {**made.values, **made.more} if then else made.values
-    if not then and made.values.keys() - recorded.values.keys():
-        return False
-    return all(
-        name in values and (values[name] is _OPEN or values[name] == value) if name in values or not made.open else True
-        for name, value in recorded.values.items()
-    )
+    return None if [*old] == [*new] else next(k for k, other in zip(old, new, strict=True) if k != other)

@@ -19,7 +19,7 @@ from typing import Any
 
 from dateline.core.entry import Entry
 from dateline.core.layer import Function, Retirement
-from dateline.core.replay import DECIDED, difference, replayed
+from dateline.core.replay import DECIDED, deviation, replayed
 from dateline.core.version import Version, Versions
 from dateline.errors import BadVersion, DatelineError
 from dateline.run.loading import load
@@ -152,7 +152,7 @@ def _alike(versions: Versions, base: Version, older: tuple[Version, ...], entrie
         looked += 1
         under = base.date if entry.version in gone else entry.version
         try:
-            key = difference(entry, replayed(entry, versions, under))
+            key = deviation(entry, replayed(entry, versions, under))
         except DatelineError as error:
             key = f"{type(error).__name__}: {error}"
         if key is not None:
