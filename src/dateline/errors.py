@@ -31,6 +31,9 @@
     ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
     ├── Unanswerable           a replay about which nothing can be said
+    ├── NoSuchEvent            there is no event of that id
+    ├── NonDeterministic       the same code decides otherwise than it did
+    ├── ReleaseEdited          other code stands under a released date than decided
     ├── NoDelivery             a kind of effect that nobody would deliver; told when a relay is made
     ├── OtherIncarnation       a cursor of the feed from before the database was restored
     ├── NotInState             an effect whose delivery is not in a state in which that can be done
@@ -70,7 +73,9 @@ __all__ = [
     "NameTaken",
     "NoDelivery",
     "NoMeta",
+    "NoSuchEvent",
     "NoSuchStep",
+    "NonDeterministic",
     "NotAdditive",
     "NotCanonical",
     "NotEarlier",
@@ -86,6 +91,7 @@ __all__ = [
     "Refused",
     "Rejected",
     "Rejection",
+    "ReleaseEdited",
     "SameLayer",
     "ShapeNewerThanVersion",
     "StaleSnapshot",
@@ -443,6 +449,18 @@ class NotSerializable(DatelineError):
 
 class Unanswerable(DatelineError):
     """A recorded event cannot be decided again: what it would need was not recorded, or the shape has no word for it."""
+
+
+class NoSuchEvent(DatelineError):
+    """There is no event of that id."""
+
+
+class NonDeterministic(DatelineError):
+    """A recorded event, decided again by the same code, comes to something else: a handler looks at what is no part of the record."""
+
+
+class ReleaseEdited(DatelineError):
+    """A recorded event, decided again under its own date, comes to something else, since the code of that date is not what it was."""
 
 
 class NoDelivery(DatelineError):

@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from datetime import timedelta
+from datetime import date, timedelta
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import UUID
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from dateline.core.decision import Decision
+from dateline.core.diff import Diff
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
 from dateline.core.notice import Notice
@@ -29,6 +31,7 @@ from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.engine import async_engine, engine
 from dateline.run.path import Asked, Given, Heard, Path, heard
+from dateline.run.replay import comparing, diffing, replaying
 from dateline.run.settings import Settings
 from dateline.run.together import AsyncTogether, Together, async_together, together
 from dateline.sql.sequencer import sequence
@@ -116,6 +119,44 @@ class Runner(Path):
             page = self._driven(self.scanning(cursor))
             yield from page
             cursor = page.next
+
+    def replay(self, event_id: UUID | str, version: date | str | None = None, *, tenant: str = "") -> Decision:
+        """Decide a recorded event again, of what it saw then; nothing is written.
+
+        Args:
+            version: Under which date; without it, its own, and then it must come to what was recorded.
+
+        Raises:
+            NoSuchEvent: Where there is none of that id.
+            NonDeterministic, ReleaseEdited: At its own version, where it comes to something else.
+            Unanswerable: Where nothing can be said.
+        """
+        return self._driven(replaying(self, event_id, version, tenant))
+
+    def diff(
+        self,
+        event_id: UUID | str,
+        a: date | str | None = None,
+        b: date | str | None = None,
+        *,
+        input: Mapping[str, Any] | None = None,
+        tenant: str = "",
+    ) -> Diff:
+        """Return how two ways to decide a recorded event differ; nothing is written.
+
+        Args:
+            a: One version, to be compared with what stands; or, with b, the first of two.
+            input: Fields that should have been other than they were: the wrong patient, the wrong dose.
+
+        Raises:
+            NoSuchEvent, Unanswerable: As `replay` does.
+            Malformed: Where the changed input is none of its kind.
+        """
+        return self._driven(diffing(self, event_id, a, b, input, tenant))
+
+    def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
+        """Return how two versions differ about an event that nobody has recorded, on today's state; nothing is written."""
+        return self._driven(comparing(self, event, a, b, given))
 
     def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
@@ -292,6 +333,26 @@ class AsyncRunner(Path):
             for entry in page:
                 yield entry
             cursor = page.next
+
+    async def replay(self, event_id: UUID | str, version: date | str | None = None, *, tenant: str = "") -> Decision:
+        """As `Runner.replay`."""
+        return await self._driven(replaying(self, event_id, version, tenant))
+
+    async def diff(
+        self,
+        event_id: UUID | str,
+        a: date | str | None = None,
+        b: date | str | None = None,
+        *,
+        input: Mapping[str, Any] | None = None,
+        tenant: str = "",
+    ) -> Diff:
+        """As `Runner.diff`."""
+        return await self._driven(diffing(self, event_id, a, b, input, tenant))
+
+    async def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
+        """As `Runner.compare`."""
+        return await self._driven(comparing(self, event, a, b, given))
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]

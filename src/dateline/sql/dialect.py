@@ -33,7 +33,7 @@ from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.given import Given, seen_through
 from dateline.sql.statement import Result, Statement
 
-__all__ = ["Dialect", "Question", "Reading", "asked", "question", "select_of"]
+__all__ = ["Dialect", "Question", "Reading", "asked", "question", "select_of", "unmoved"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,6 +257,11 @@ def question(one: Field) -> Question:
     return Question(
         normal, digest(canonical([normal.sql, paths, constants]))[:16], one.shape[0] if one.shape is not None else None
     )
+
+
+def unmoved(one: Field, before: Event, after: Event) -> bool:
+    """Tell whether a field asks the same for two events of one kind."""
+    return all(get(before) == get(after) for _, get in question(one).normal.given)
 
 
 def _steps(model: Any, path: str) -> Iterator[tuple[Any, str]]:

@@ -1,0 +1,145 @@
+"""Deciding one recorded event again, the difference between two ways to decide it, and what two versions make of today's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from dateline.core.cascade import Cascade
+from dateline.core.decision import Decision
+from dateline.core.diff import Diff
+from dateline.core.entry import Entry
+from dateline.core.event import Event
+from dateline.core.flow import flow
+from dateline.core.outcome import Preview
+from dateline.core.plan import Plan
+from dateline.core.replay import Again, again, deviation
+from dateline.core.request import Ending, Flow
+from dateline.errors import Malformed, NonDeterministic, NoSuchEvent, Refused, Rejected, ReleaseEdited
+from dateline.run.path import Given, Path
+from dateline.sql.dialect import unmoved
+
+__all__ = ["comparing", "diffing", "replaying"]
+
+
+def replaying(path: Path, of: UUID | str, version: date | str | None, tenant: str) -> Flow[Decision]:
+    """Decide a recorded event again.
+
+    Args:
+        version: Under which date; without it, its own, and then it must come to what was recorded.
+
+    Raises:
+        NoSuchEvent: Where there is none of that id.
+        NonDeterministic, ReleaseEdited: At its own version, where it comes to something else.
+        Unanswerable: Where nothing can be said.
+    """
+    entry = yield from recorded(path, of, tenant)
+    made = yield from _decided(path, entry, version)
+    if version is None:
+        faithful(path, entry, made)
+    return made
+
+
+def faithful(path: Path, entry: Entry, made: Decision) -> None:
+    """Refuse a replay at an event's own version that does not come to what was recorded (rule 26).
+
+    Raises:
+        NonDeterministic: Where the same code decides otherwise.
+        ReleaseEdited: Where other code stands there now.
+    """
+    key = deviation(entry, made)
+    if key is None:
+        return
+    assert entry.version is not None
+    told = f"event {entry.seq} ({entry.kind}) does not replay to what was recorded under {entry.version}: it differs in {key}"
+    same = path.versions.cascade(entry.kind, entry.version).digest == entry.cascade
+    if same:
+        raise NonDeterministic(
+            f"{told}, though the code is the same; `dateline check` names what handlers must not do, such as to look at the clock"
+        )
+    raise ReleaseEdited(
+        f"{told}, and the code of that date is not the code that decided; put it back, and release the change under a new date"
+    )
+
+
+def diffing(
+    path: Path,
+    of: UUID | str,
+    a: date | str | None,
+    b: date | str | None,
+    changed: Mapping[str, Any] | None,
+    tenant: str,
+) -> Flow[Diff]:
+    """Return how two ways to decide a recorded event differ.
+
+    Args:
+        a: The version of the first way; without it, what stands: the record, and what corrections made of it.
+        b: The version of the second; where only one is given, it is this.
+        changed: Fields of the input that the second way has otherwise.
+    """
+    if b is None:
+        a, b = None, a
+    entry = yield from recorded(path, of, tenant)
+    if a is None:
+        before, baseline = Decision.recorded(entry), 0
+    else:
+        before, baseline = (yield from _decided(path, entry, a)), None
+    after = yield from _decided(path, entry, b, changed)
+    return Diff.of(
+        before, after, kind=entry.kind, event_id=entry.id, seq=entry.seq, asked=changed or None, baseline=baseline
+    )
+
+
+def comparing(path: Path, event: Event, a: date | str, b: date | str, given: Given) -> Flow[Diff]:
+    """Return how two versions differ about an event that nobody has recorded, on today's state."""
+    asked = path.request(event, Ending.PREVIEW, given)
+    decisions = []
+    for version in (a, b):
+        chosen = path.versions.asked(version).date
+        try:
+            done = yield from flow(replace(asked, version=version), path.versions, path.store)
+            assert isinstance(done, Preview)
+            decisions.append(Decision.made(done.plan, done.version))
+        except Rejected as refusal:
+            decisions.append(Decision.made(Plan(rejections=refusal.rejections), chosen))
+        except Refused as refusal:
+            decisions.append(Decision.made(Plan(), chosen, refusal=refusal))
+    return Diff.of(*decisions, kind=event.__kind__)
+
+
+def recorded(path: Path, of: UUID | str, tenant: str) -> Flow[Entry]:
+    """Return a recorded event.
+
+    Raises:
+        Malformed: For what is no id.
+        NoSuchEvent: Where there is none.
+    """
+    try:
+        id = of if isinstance(of, UUID) else UUID(of)
+    except (ValueError, AttributeError, TypeError):
+        raise Malformed(f"{str(of)[:60]!r} is no event's id, a UUID") from None
+    entry = yield from path.store.entry(tenant, id, path.versions, joined=False)
+    if entry is None:
+        raise NoSuchEvent(f"there is no event {id}" + (f" of the tenant {tenant!r}" if tenant else ""))
+    return entry
+
+
+def _decided(
+    path: Path, entry: Entry, version: date | str | None, changed: Mapping[str, Any] | None = None
+) -> Flow[Decision]:
+    day = None if version is None else path.versions.asked(version).date
+    one = again(entry, path.versions, day, changed=changed, stands=_stands)
+    return (yield from _with_missing(path, one))
+
+
+def _with_missing(path: Path, one: Again) -> Flow[Decision]:
+    """Decide, after what was not recorded is found out."""
+    yield from ()
+    return one.decided()
+
+
+def _stands(cascade: Cascade, before: Event, after: Event) -> tuple[bool, ...]:
+    return tuple(unmoved(one, before, after) for one in cascade.fields)
