@@ -178,6 +178,22 @@ class Dialect(ABC):
         """Return what makes constraints speak that would wait for the commit."""
         return ()
 
+    @abstractmethod
+    def putting(self, table: SqlTable, *, generated: bool) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        """Return what writes a row over the one of its key, and what makes its parameters of the row's image.
+
+        Args:
+            generated: Columns that the database computes are written too, since it does not.
+        """
+
+    @abstractmethod
+    def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        """Return what deletes a row, and what makes its parameters of the row's image."""
+
+    @abstractmethod
+    def beside(self, table: SqlTable, indexed: Sequence[str]) -> list[str]:
+        """Return what makes an empty copy of a table, in the session alone and under its name, with its key and further indexes."""
+
     def image(self, table: SqlTable) -> Compiled:
         """Return the statement that reads one row's image by its key: `k0`, `k1` and so on."""
         found = self._images.get(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-__all__ = ["interval"]
+__all__ = ["duration", "interval"]
 
 _PARTS = re.compile(
     r"P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?(?:T(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(?:\.(\d{1,6}))?S)?)?"
@@ -36,3 +36,8 @@ def interval(text: str) -> timedelta:
         seconds=way * seconds,
         microseconds=way * fraction,
     )
+
+
+def duration(text: str) -> timedelta:
+    """Return the duration that a canonical text means, which has one sign for all of its parts: `-P1DT2H`."""
+    return -interval(text[1:]) if text.startswith("-") else interval(text)

@@ -12,6 +12,7 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.outcome import Values
@@ -19,7 +20,7 @@ from dateline.core.request import Claim, Seen
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
-from dateline.sql.image import POSTGRES, image, row_image, verbatim
+from dateline.sql.image import POSTGRES, image, row_image, stored, verbatim
 from dateline.sql.statement import Result, Statement
 from dateline.sql.value import decoder
 
@@ -95,6 +96,46 @@ class Postgres(Dialect):
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value
 
+    def putting(self, table: SqlTable, *, generated: bool) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        quote, name = self.sql.identifier_preparer.quote, self._name(table, beside=generated)
+        columns = [column for column in table.columns if generated or column.computed is None]
+        key = ", ".join(quote(column.name) for column in table.primary_key.columns)
+        changes = ", ".join(f"{quote(c.name)} = EXCLUDED.{quote(c.name)}" for c in columns if not c.primary_key)
+        sql = (
+            f"INSERT INTO {name} ({', '.join(quote(c.name) for c in columns)}) OVERRIDING SYSTEM VALUE "
+            f"SELECT {', '.join(self._restored(c) for c in columns)} "
+            f"FROM json_populate_record(CAST(NULL AS {name}), CAST($1 AS json)) AS r "
+            f"ON CONFLICT ({key}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
+        )
+        return sql, _text
+
+    def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        quote, name = self.sql.identifier_preparer.quote, self._name(table, beside=True)
+        here = " AND ".join(f"t.{quote(c.name)} = {self._restored(c)}" for c in table.primary_key.columns)
+        return (
+            f"DELETE FROM {name} AS t USING json_populate_record(CAST(NULL AS {name}), CAST($1 AS json)) AS r WHERE {here}",
+            _text,
+        )
+
+    def beside(self, table: SqlTable, indexed: Sequence[str]) -> list[str]:
+        quote, name = self.sql.identifier_preparer.quote, self._name(table, beside=True)
+        key = ", ".join(quote(column.name) for column in table.primary_key.columns)
+        return [
+            f"CREATE TEMPORARY TABLE {name} AS SELECT * FROM {self._name(table)} LIMIT 0",
+            f"ALTER TABLE {name} ADD PRIMARY KEY ({key})",
+            *(f"CREATE INDEX ON {name} ({quote(column)})" for column in indexed),
+        ]
+
+    def _name(self, table: SqlTable, *, beside: bool = False) -> str:
+        return self.sql.identifier_preparer.format_table(table, use_schema=not beside)
+
+    def _restored(self, column: Any) -> str:
+        """Return a column of what an image was parsed to; bytes stand in it as base64, which the server takes for something else."""
+        if isinstance(stored(column.type), sqltypes.LargeBinary):
+            named = column.name.replace("'", "''")
+            return f"decode(CAST($1 AS json) ->> '{named}', 'base64')"
+        return f"r.{self.sql.identifier_preparer.quote(column.name)}"
+
     def insert(self, table: Any) -> Any:
         return insert(table)
 
@@ -107,6 +148,10 @@ class Postgres(Dialect):
 
     def leave(self) -> tuple[Statement, ...]:
         return (Statement("SELECT pg_advisory_unlock_all()", (), "leave"),)
+
+
+def _text(image: Mapping[str, Any]) -> Sequence[Any]:
+    return (canonical(dict(image)).decode(),)
 
 
 def _numbers(text: ColumnElement[Any]) -> ColumnElement[Any]:

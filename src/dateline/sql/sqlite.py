@@ -24,8 +24,10 @@ from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
+from dateline.sql.interval import duration
 from dateline.sql.statement import Result, Statement
 from dateline.sql.types import Id, Instant
+from dateline.sql.value import valued
 
 __all__ = ["SESSION", "Sqlite"]
 
@@ -97,6 +99,38 @@ class Sqlite(Dialect):
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value + index if column.server_default is None else value
 
+    def putting(self, table: SqlTable, *, generated: bool) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        quote = self.sql.identifier_preparer.quote
+        columns = [column for column in table.columns if generated or column.computed is None]
+        key = ", ".join(quote(column.name) for column in table.primary_key.columns)
+        changes = ", ".join(f"{quote(c.name)} = excluded.{quote(c.name)}" for c in columns if not c.primary_key)
+        sql = (
+            f"INSERT INTO {self._name(table, beside=generated)} ({', '.join(quote(c.name) for c in columns)}) "
+            f"VALUES ({', '.join('?' * len(columns))}) ON CONFLICT ({key}) DO "
+            + (f"UPDATE SET {changes}" if changes else "NOTHING")
+        )
+        return sql, _restoring(columns)
+
+    def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+        quote = self.sql.identifier_preparer.quote
+        columns = list(table.primary_key.columns)
+        here = " AND ".join(f"{quote(c.name)} = ?" for c in columns)
+        return f"DELETE FROM {self._name(table, beside=True)} WHERE {here}", _restoring(columns)
+
+    def beside(self, table: SqlTable, indexed: Sequence[str]) -> list[str]:
+        quote, name = self.sql.identifier_preparer.quote, self._name(table, beside=True)
+        bare = name.removeprefix("temp.")
+        key = ", ".join(quote(column.name) for column in table.primary_key.columns)
+        return [
+            f"CREATE TEMPORARY TABLE {bare} AS SELECT * FROM main.{bare} LIMIT 0",
+            f"CREATE UNIQUE INDEX temp.{quote(f'beside_{table.name}')} ON {bare} ({key})",
+            *(f"CREATE INDEX temp.{quote(f'beside_{table.name}_{c}')} ON {bare} ({quote(c)})" for c in indexed),
+        ]
+
+    def _name(self, table: SqlTable, *, beside: bool) -> str:
+        name = self.sql.identifier_preparer.format_table(table, use_schema=not beside)
+        return f"temp.{name}" if beside else name
+
     def insert(self, table: Any) -> Any:
         return insert(table)
 
@@ -119,6 +153,30 @@ def _stored_reader(kind: Any) -> Callable[[Any], Any] | None:
     if isinstance(kind, TypeDecorator) and not isinstance(kind, Instant | Id | sqltypes.Interval):
         return _stored_reader(kind.load_dialect_impl(_SQL))
     return _reader(kind)
+
+
+def _restoring(columns: Sequence[Any]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Return what makes of an image what is stored in columns."""
+    made = [(column.name, _restorer(column.type)) for column in columns]
+    return lambda image: [
+        None if (value := image.get(name)) is None else value if read is None else read(value) for name, read in made
+    ]
+
+
+def _restorer(kind: Any) -> Callable[[Any], Any] | None:
+    """Return what makes of a column's JSON what is stored; the inverse of `_stored_reader`."""
+    if isinstance(kind, sqltypes.Enum):
+        return None
+    if isinstance(kind, TypeDecorator) and not isinstance(kind, Instant | Id | sqltypes.Interval):
+        return _restorer(kind.load_dialect_impl(_SQL))
+    impl = kind.dialect_impl(_SQL)
+    # A document is kept as it is, also where it stands for a type that this database lacks.
+    if isinstance(impl, sqltypes.JSON):
+        read: Callable[[Any], Any] = _same
+    else:
+        read = duration if isinstance(kind, sqltypes.Interval) else valued(kind)
+    bind = impl.bind_processor(_SQL)
+    return read if bind is None else lambda value: bind(read(value))
 
 
 class _Reading(Reading):

@@ -25,7 +25,7 @@ from dateline.sql.image import POSTGRES, bare, stored, within
 from dateline.sql.interval import interval
 from dateline.sql.types import Instant
 
-__all__ = ["decoder"]
+__all__ = ["decoder", "valued"]
 
 
 def decoder(one: Field) -> Callable[[str], Values]:
@@ -159,6 +159,11 @@ def _python(kind: TypeEngine[Any]) -> Callable[[Any], Any]:
     if isinstance(kind, sqltypes.Uuid) and not kind.as_uuid:
         return _same
     return next((read for known, read in _FROM_JSON if isinstance(kind, known)), _same)
+
+
+def valued(kind: TypeEngine[Any]) -> Callable[[Any], Any]:
+    """Return what turns a column's JSON, which is not null, into the value that SQLAlchemy would give."""
+    return _python(kind)
 
 
 def _items(kind: sqltypes.ARRAY[Any]) -> Callable[[Any], Any]:
