@@ -21,7 +21,7 @@ from dateline.sql.dialect import Dialect
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["async_engine", "dialect_of", "engine"]
+__all__ = ["async_engine", "dialect_of", "engine", "in_memory"]
 
 UNRESET: dict[str, Any] = {"pool_reset_on_return": None}
 """`run/connection.py` gives sessions back with nothing open, so that the pool need not roll back what is not there."""
@@ -60,6 +60,11 @@ def async_engine(database: str | URL | Engine | AsyncEngine, settings: Settings,
 def dialect_of(made: Engine) -> Dialect:
     """Return the object that knows this engine's database."""
     return postgres.Postgres() if made.dialect.name == "postgresql" else sqlite.Sqlite()
+
+
+def in_memory(made: Engine) -> bool:
+    """Tell whether a database is its one session, so that there is no other."""
+    return made.dialect.name == "sqlite" and made.url.database in (None, "", ":memory:")
 
 
 def _url(database: str | URL | Engine | AsyncEngine, *, asynchronous: bool) -> URL:

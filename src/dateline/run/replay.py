@@ -21,6 +21,8 @@ from dateline.core.request import Ending, Flow
 from dateline.errors import Malformed, NonDeterministic, NoSuchEvent, Refused, Rejected, ReleaseEdited
 from dateline.run.path import Given, Path
 from dateline.sql.dialect import unmoved
+from dateline.sql.restore import tables_of
+from dateline.sql.world import World
 
 __all__ = ["comparing", "diffing", "replaying"]
 
@@ -136,9 +138,17 @@ def _decided(
 
 
 def _with_missing(path: Path, one: Again) -> Flow[Decision]:
-    """Decide, after what was not recorded is found out."""
-    yield from ()
-    return one.decided()
+    """Decide, after what was not recorded is taken from the trail (rule 27)."""
+    if not one.missing:
+        return one.decided()
+    world = World(path.store.dialect, tables_of(path.versions), seq=one.entry.seq)
+    try:
+        asking = world.asking(one.missing)
+        yield from world.stands(asking)
+        found = yield from world.asked(asking, one.event, one.entry.seq)
+    finally:
+        yield from world.falls()
+    return one.decided(found)
 
 
 def _stands(cascade: Cascade, before: Event, after: Event) -> tuple[bool, ...]:

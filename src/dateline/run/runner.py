@@ -29,7 +29,7 @@ from dateline.run import migrate
 from dateline.run.act import ApproveEffect, CancelEffect, RetryEffect, acting, resuming
 from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
-from dateline.run.engine import async_engine, engine
+from dateline.run.engine import async_engine, engine, in_memory
 from dateline.run.path import Asked, Given, Heard, Path, heard
 from dateline.run.replay import comparing, diffing, replaying
 from dateline.run.settings import Settings
@@ -80,6 +80,7 @@ class Runner(Path):
         self._beside = (
             engine(database, settings, pooled=False) if self.engine.dialect.name == "postgresql" else self.engine
         )
+        self._aside = self._beside if in_memory(self.engine) else engine(database, settings, pooled=False)
         super().__init__(self.engine, versions, clock, settings)
 
     def migrate(self) -> None:
@@ -131,7 +132,7 @@ class Runner(Path):
             NonDeterministic, ReleaseEdited: At its own version, where it comes to something else.
             Unanswerable: Where nothing can be said.
         """
-        return self._driven(replaying(self, event_id, version, tenant))
+        return self._driven_aside(replaying(self, event_id, version, tenant))
 
     def diff(
         self,
@@ -152,7 +153,7 @@ class Runner(Path):
             NoSuchEvent, Unanswerable: As `replay` does.
             Malformed: Where the changed input is none of its kind.
         """
-        return self._driven(diffing(self, event_id, a, b, input, tenant))
+        return self._driven_aside(diffing(self, event_id, a, b, input, tenant))
 
     def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
         """Return how two versions differ about an event that nobody has recorded, on today's state; nothing is written."""
@@ -260,6 +261,10 @@ class Runner(Path):
     def _driven_beside(self, flow: Flow[R]) -> R:
         return self._driven(flow, on=self._beside)
 
+    def _driven_aside(self, flow: Flow[R]) -> R:
+        """Drive what may make tables beside the real ones: in a session of its own, which ends with it."""
+        return self._driven(flow, on=self._aside)
+
     def _apart(self, apart: Apart) -> None:
         self._driven(self.recording(apart.draft))
 
@@ -303,6 +308,8 @@ class AsyncRunner(Path):
         self._beside = (
             async_engine(database, settings, pooled=False) if self.engine.dialect.name == "postgresql" else self.engine
         )
+        made = self.engine.sync_engine
+        self._aside = self._beside if in_memory(made) else async_engine(database, settings, pooled=False)
         super().__init__(self.engine.sync_engine, versions, clock, settings)
 
     async def migrate(self) -> None:
@@ -336,7 +343,7 @@ class AsyncRunner(Path):
 
     async def replay(self, event_id: UUID | str, version: date | str | None = None, *, tenant: str = "") -> Decision:
         """As `Runner.replay`."""
-        return await self._driven(replaying(self, event_id, version, tenant))
+        return await self._driven_aside(replaying(self, event_id, version, tenant))
 
     async def diff(
         self,
@@ -348,7 +355,7 @@ class AsyncRunner(Path):
         tenant: str = "",
     ) -> Diff:
         """As `Runner.diff`."""
-        return await self._driven(diffing(self, event_id, a, b, input, tenant))
+        return await self._driven_aside(diffing(self, event_id, a, b, input, tenant))
 
     async def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
         """As `Runner.compare`."""
@@ -439,6 +446,10 @@ class AsyncRunner(Path):
 
     async def _driven_beside(self, flow: Flow[R]) -> R:
         return await self._driven(flow, on=self._beside)
+
+    async def _driven_aside(self, flow: Flow[R]) -> R:
+        """As in Runner."""
+        return await self._driven(flow, on=self._aside)
 
     async def _apart(self, apart: Apart) -> None:
         await self._driven(self.recording(apart.draft))

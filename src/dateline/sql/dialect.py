@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -33,7 +33,7 @@ from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.given import Given, seen_through
 from dateline.sql.statement import Result, Statement
 
-__all__ = ["Dialect", "Question", "Reading", "asked", "question", "select_of", "unmoved"]
+__all__ = ["Asks", "Dialect", "Question", "Reading", "asked", "question", "select_of", "unmoved"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +70,15 @@ def asked(questions: Iterable[Question], event: Event) -> tuple[dict[str, Any], 
             texts[paths] = Verbatim(canonical({path: get(event) for path, get in given}))
         made.append({"query": one.digest, "given": texts[paths]})
     return tuple(made)
+
+
+class Asks(Protocol):
+    """What asks for fields: a cascade, or whoever wants a few of its fields."""
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields, in order."""
+        ...
 
 
 class Reading(ABC):
@@ -117,8 +126,8 @@ class Dialect(ABC):
         self._images: dict[Any, Compiled] = {}
 
     @abstractmethod
-    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading:
-        """Compile what a cascade reads."""
+    def reading(self, asks: Asks, *, keyed: bool, look: bool) -> Reading:
+        """Compile what is read for some fields."""
         ...
 
     @abstractmethod
@@ -187,8 +196,16 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def valued(self, kind: Any) -> Callable[[Any], Any]:
+        """Return what turns the JSON of a column of a type, which is not null, into the value that SQLAlchemy would give."""
+
+    @abstractmethod
     def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
         """Return what deletes a row, and what makes its parameters of the row's image."""
+
+    def fallen(self, table: SqlTable) -> tuple[str, ...]:
+        """Return what takes a copy away again."""
+        return (f"DROP TABLE temp.{self.sql.identifier_preparer.quote(table.name)}",) if self.near else ()
 
     @abstractmethod
     def beside(self, table: SqlTable, indexed: Sequence[str]) -> list[str]:

@@ -13,16 +13,15 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from dateline.core.canon import canonical
-from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.outcome import Values
 from dateline.core.request import Claim, Seen
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
-from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
+from dateline.sql.dialect import Asks, Dialect, Reading, default_of, question, select_of
 from dateline.sql.image import POSTGRES, image, row_image, stored, verbatim
 from dateline.sql.statement import Result, Statement
-from dateline.sql.value import decoder
+from dateline.sql.value import decoder, valued
 
 __all__ = ["SESSION", "Postgres", "PostgresReading"]
 
@@ -57,8 +56,8 @@ class Postgres(Dialect):
         super().__init__()
         self.sql = POSTGRES
 
-    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading:
-        return PostgresReading(self, cascade, keyed=keyed, look=look)
+    def reading(self, asks: Asks, *, keyed: bool, look: bool) -> Reading:
+        return PostgresReading(self, asks, keyed=keyed, look=look)
 
     def image_columns(self, table: SqlTable) -> list[ColumnElement[Any]]:
         return [row_image(table)]
@@ -108,6 +107,9 @@ class Postgres(Dialect):
             f"ON CONFLICT ({key}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
         )
         return sql, _text
+
+    def valued(self, kind: Any) -> Callable[[Any], Any]:
+        return valued(kind)
 
     def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
         quote, name = self.sql.identifier_preparer.quote, self._name(table, beside=True)
@@ -161,12 +163,12 @@ def _numbers(text: ColumnElement[Any]) -> ColumnElement[Any]:
 class PostgresReading(Reading):
     """One SELECT: a JSON text for each query, and the look at claim and id beside them."""
 
-    def __init__(self, dialect: Postgres, cascade: Cascade, *, keyed: bool, look: bool) -> None:
+    def __init__(self, dialect: Postgres, asks: Asks, *, keyed: bool, look: bool) -> None:
         self.keyed, self.look = keyed, look
         columns: list[ColumnElement[Any]] = []
         asked: dict[Any, int] = {}
         self.places: list[tuple[int, Callable[[str], Values], bool]] = []
-        for one in cascade.fields:
+        for one in asks.fields:
             # Each query once: two snapshots that ask the same thing are answered from one place.
             key = (question(one).digest, one.record)
             if key not in asked:

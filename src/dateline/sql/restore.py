@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Table as SqlTable
 
@@ -13,9 +13,10 @@ from dateline.core.version import Versions
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Statement
 
-__all__ = ["Restorer", "Target", "tables_of"]
+__all__ = ["Image", "Restorer", "Target", "keyed", "tables_of", "values_of"]
 
-Image = Mapping[str, Any]
+Image: TypeAlias = Mapping[str, Any]
+"""A row by its columns' names in the database, as JSON's types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,22 @@ class Restorer:
         if held is None:
             held = self._takes[table] = self.dialect.taking(table)
         return Statement(held[0], held[1](_today(target, image)), "take")
+
+
+def keyed(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
+    """Return the key of an image's row as `key_matches` names it: `k0`, `k1` and so on."""
+    columns = target.table.primary_key.columns
+    return {f"k{n}": dialect.valued(c.type)(image[c.name]) for n, c in enumerate(columns)}
+
+
+def values_of(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
+    """Return an image's values, or those of some of its columns, by the mapped class's names, as Python's."""
+    made = {}
+    for name, column in target.mapped.__mapper__.columns.items():
+        if column.name in image:
+            value = image[column.name]
+            made[name] = None if value is None else dialect.valued(column.type)(value)
+    return made
 
 
 def _today(target: Target, image: Image) -> Image:

@@ -15,7 +15,6 @@ from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.sqlite import insert, pysqlite
 
 from dateline.core.canon import canonical
-from dateline.core.cascade import Cascade
 from dateline.core.event import Event
 from dateline.core.model import faults
 from dateline.core.outcome import Values
@@ -23,7 +22,7 @@ from dateline.core.request import Claim, Seen
 from dateline.core.snapshot import Field
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
-from dateline.sql.dialect import Dialect, Reading, default_of, question, select_of
+from dateline.sql.dialect import Asks, Dialect, Reading, default_of, question, select_of
 from dateline.sql.interval import duration
 from dateline.sql.statement import Result, Statement
 from dateline.sql.types import Id, Instant
@@ -60,8 +59,8 @@ class Sqlite(Dialect):
         self.sql = _SQL
         self._rows: dict[SqlTable, list[tuple[str, Callable[[Any], Any] | None]]] = {}
 
-    def reading(self, cascade: Cascade, *, keyed: bool, look: bool) -> Reading:
-        return _Reading(self, cascade, keyed=keyed, look=look)
+    def reading(self, asks: Asks, *, keyed: bool, look: bool) -> Reading:
+        return _Reading(self, asks, keyed=keyed, look=look)
 
     def image_columns(self, table: SqlTable) -> list[ColumnElement[Any]]:
         return sorted(table.columns, key=lambda column: column.name)
@@ -110,6 +109,13 @@ class Sqlite(Dialect):
             + (f"UPDATE SET {changes}" if changes else "NOTHING")
         )
         return sql, _restoring(columns)
+
+    @staticmethod
+    def valued(kind: Any) -> Callable[[Any], Any]:
+        if isinstance(kind.dialect_impl(_SQL), sqltypes.JSON):
+            # A document is kept as it is, also where it stands for a type that this database lacks.
+            return _same
+        return duration if isinstance(kind, sqltypes.Interval) else valued(kind)
 
     def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
         quote = self.sql.identifier_preparer.quote
@@ -169,25 +175,20 @@ def _restorer(kind: Any) -> Callable[[Any], Any] | None:
         return None
     if isinstance(kind, TypeDecorator) and not isinstance(kind, Instant | Id | sqltypes.Interval):
         return _restorer(kind.load_dialect_impl(_SQL))
-    impl = kind.dialect_impl(_SQL)
-    # A document is kept as it is, also where it stands for a type that this database lacks.
-    if isinstance(impl, sqltypes.JSON):
-        read: Callable[[Any], Any] = _same
-    else:
-        read = duration if isinstance(kind, sqltypes.Interval) else valued(kind)
-    bind = impl.bind_processor(_SQL)
+    read = Sqlite.valued(kind)
+    bind = kind.dialect_impl(_SQL).bind_processor(_SQL)
     return read if bind is None else lambda value: bind(read(value))
 
 
 class _Reading(Reading):
     """A read transaction: the queries, then the look at claim and id."""
 
-    def __init__(self, dialect: Sqlite, cascade: Cascade, *, keyed: bool, look: bool) -> None:
+    def __init__(self, dialect: Sqlite, asks: Asks, *, keyed: bool, look: bool) -> None:
         self.keyed, self.look = keyed, look
         asked: dict[Any, int] = {}
         self.queries: list[Compiled] = []
         self.places: list[tuple[int, Callable[[Sequence[Sequence[Any]]], Values]]] = []
-        for one in cascade.fields:
+        for one in asks.fields:
             key = (question(one).digest, one.record)
             if key not in asked:
                 asked[key] = len(self.queries)

@@ -1,0 +1,184 @@
+"""Tables against trail: every row that is not as the trail left it, and every write past the trail that an event met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, func, literal_column, select, tuple_
+
+from dateline.core.canon import parsed
+from dateline.core.request import Flow
+from dateline.core.table import row_key
+from dateline.sql import tables
+from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.dialect import Dialect
+from dateline.sql.fold import NEWEST, PAGE, Break, Fold, Left, agree
+from dateline.sql.restore import Image, Target, keyed
+from dateline.sql.statement import Batch, Result, Statement
+
+__all__ = ["Drift", "Live", "LiveRow", "drifting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One row, or table, that is not as the trail says.
+
+    Args:
+        change: "inserted", "updated" or "deleted" past the trail; "unadopted" of a table of which the trail knows no row.
+        key: The row's key, as text; empty of a table.
+        after: The last event that wrote the row before; 0 where there is none.
+        until: The event that met it; None where it is so today.
+        recorded: The row as the trail left it, and `found` as it was found; None where there was no row.
+        rows: How many rows it is about.
+    """
+
+    table: str
+    change: str
+    key: str = ""
+    after: int = 0
+    until: int | None = None
+    recorded: Image | None = None
+    found: Image | None = None
+    rows: int = 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that differ; of a row that came or went, all."""
+        if self.recorded is None or self.found is None:
+            return tuple(self.recorded or self.found or ())
+        found = self.found
+        return tuple(name for name, value in self.recorded.items() if name in found and found[name] != value)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """A row that is in its table today.
+
+    Args:
+        place: Its key's values, as the database takes them.
+    """
+
+    key: str
+    place: tuple[Any, ...]
+    image: Image
+
+
+class Live:
+    """Reads a table's rows as they are, by key, a page at a time; its queries are compiled once."""
+
+    def __init__(self, dialect: Dialect, target: Target) -> None:
+        self.dialect = dialect
+        self.target = target
+        table = target.table
+        keys = list(table.primary_key.columns)
+        query = select(*dialect.image_columns(table), *(c.label(f"k{n}") for n, c in enumerate(keys))).order_by(*keys)
+        page = query.limit(bindparam("page", type_=BigInteger()))
+        behind = tuple_(*keys) > tuple_(*(bindparam(f"k{n}", type_=c.type) for n, c in enumerate(keys)))
+        self._first, self._page = compiled(page, dialect.sql), compiled(page.where(behind), dialect.sql)
+        self._readers = [c.type.dialect_impl(dialect.sql).result_processor(dialect.sql, None) for c in keys]
+        self._any = compiled(select(func.count()).select_from(table), dialect.sql)
+
+    def count(self) -> Flow[int]:
+        """Return how many rows there are."""
+        results: list[Result] = yield Batch((self._any.statement("drift", {}),))
+        return int(results[0].rows[0][0])
+
+    def page(self, after: LiveRow | None, page: int = PAGE) -> Flow[list[LiveRow]]:
+        """Read the next rows."""
+        query = self._first if after is None else self._page
+        values: dict[str, Any] = {"page": page}
+        if after is not None:
+            values |= {f"k{n}": value for n, value in enumerate(after.place)}
+        results: list[Result] = yield Batch((query.statement("drift", values),))
+        return [self._row(row) for row in results[0].rows]
+
+    def of(self, rows: Sequence[Image]) -> Flow[list[Image | None]]:
+        """Read the rows of some images' keys, in their order."""
+        image: Compiled = self.dialect.image(self.target.table)
+        made = []
+        for start in range(0, len(rows), 200):
+            asked = tuple(
+                image.statement("drift", keyed(self.dialect, self.target, row)) for row in rows[start : start + 200]
+            )
+            results: list[Result] = yield Batch(asked)
+            made += [self._image(result) for result in results]
+        return made
+
+    def _image(self, result: Result) -> Image | None:
+        text = self.dialect.image_text(self.target.table, result)
+        return None if text is None else parsed(text)
+
+    def _row(self, row: Sequence[Any]) -> LiveRow:
+        width = len(row) - len(self._readers)
+        image = self._image(Result((row[:width],)))
+        assert image is not None
+        place = tuple(
+            value if read is None else read(value) for read, value in zip(self._readers, row[width:], strict=True)
+        )
+        return LiveRow(row_key(place), place, image)
+
+
+def drifting(dialect: Dialect, target: Target) -> Flow[list[Drift]]:
+    """Compare one table with the trail, row by row; all is read as it is at one moment."""
+    fold, live = Fold(dialect), Live(dialect, target)
+    yield Batch((Statement(dialect.begin_reading, (), "begin"),), opens=True)
+    found = yield from _drifting(dialect, target, fold, live)
+    yield Batch((Statement("COMMIT", (), "end"),), ends=True)
+    return found
+
+
+def _drifting(dialect: Dialect, target: Target, fold: Fold, live: Live) -> Flow[list[Drift]]:
+    o = tables.operation.c
+    any_ = compiled(
+        select(literal_column("1")).where(o.table_name == bindparam("table")).limit(literal_column("1")), dialect.sql
+    )
+    results: list[Result] = yield Batch((any_.statement("drift", {"table": target.name}),))
+    if not results[0].rows:
+        count = yield from live.count()
+        return [Drift(table=target.name, change="unadopted", rows=count)] if count else []
+    found: list[Drift] = []
+    since: int | None = 0
+    while since is not None:
+        breaks, since = yield from fold.breaks(target, since)
+        found += [_met(target, one) for one in breaks]
+    last: LiveRow | None = None
+    while page := (yield from live.page(last)):
+        last = page[-1]
+        known = yield from fold.of(target, [one.key for one in page])
+        found += [
+            drift for one in page if (drift := _differs(target, known.get(one.key), one.key, one.image)) is not None
+        ]
+    after: str | None = None
+    while rows := (yield from fold.page(target, NEWEST, after)):
+        after = rows[-1].key
+        there = [one for one in rows if one.image is not None]
+        images = yield from live.of([one.image for one in there if one.image is not None])
+        gone = [one for one, image in zip(there, images, strict=True) if image is None]
+        found += [
+            Drift(table=target.name, change="deleted", key=one.key, after=one.seq, recorded=one.image) for one in gone
+        ]
+    return found
+
+
+def _met(target: Target, one: Break) -> Drift:
+    change = "inserted" if one.left is None else "deleted" if one.met is None else "updated"
+    return Drift(
+        table=target.name,
+        change=change,
+        key=one.key,
+        after=one.after,
+        until=one.seq,
+        recorded=one.left,
+        found=one.met,
+    )
+
+
+def _differs(target: Target, left: Left | None, key: str, image: Image) -> Drift | None:
+    recorded = None if left is None else left.image
+    if agree(recorded, image):
+        return None
+    change = "inserted" if recorded is None else "updated"
+    after = 0 if left is None else left.seq
+    return Drift(table=target.name, change=change, key=key, after=after, recorded=recorded, found=image)

@@ -1,0 +1,184 @@
+"""What the trail says of rows: the image that a row's latest operation left, and where the chain of images is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Select, Text, bindparam, func, select
+
+from dateline.core.canon import parsed
+from dateline.core.personal import ERASED, unsealed
+from dateline.core.request import Flow
+from dateline.core.table import table_of
+from dateline.sql import tables
+from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.dialect import Dialect
+from dateline.sql.restore import Image, Target
+from dateline.sql.statement import Batch, Result
+
+__all__ = ["NEWEST", "PAGE", "Break", "Fold", "Left", "agree"]
+
+PAGE = 1_000
+"""Rows that are read at once."""
+
+NEWEST = 2**62
+"""A number that no event reaches."""
+
+
+class Left(NamedTuple):
+    """What a row's latest operation left of it.
+
+    Args:
+        key: The row's key, as text.
+        seq: The event whose operation it was.
+        image: None where it deleted the row.
+    """
+
+    key: str
+    seq: int
+    image: Image | None
+
+
+class Break(NamedTuple):
+    """An operation that met another row than the one before it had left: somebody wrote in between, past the trail.
+
+    Args:
+        after: The event before; 0 where there is none.
+        seq: The event that met it.
+        left: What the trail left; None where there was no row.
+        met: What the operation met.
+    """
+
+    key: str
+    after: int
+    seq: int
+    left: Image | None
+    met: Image | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    key: str
+    tenant: str
+    seq: int
+    ordinal: int
+    part: str
+    text: str | None
+
+
+def agree(one: Image | None, other: Image | None) -> bool:
+    """Tell whether two images are of one state; columns that only one of them knows came or went with the table."""
+    if one is None or other is None:
+        return one is other
+    return all(other[name] == value for name, value in one.items() if name in other)
+
+
+class Fold:
+    """Reads what the trail says of rows, each query compiled once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        o, p = tables.operation.c, tables.personal.c
+        before = bindparam("before", type_=BigInteger())
+        mine = (o.table_name == bindparam("table"), o.seq < before)
+        after = bindparam("after", type_=Text())
+        newest = select(o.row_key, func.max(o.seq).label("seq")).where(*mine).group_by(o.row_key)
+        page = newest.where(o.row_key > after).order_by(o.row_key).limit(bindparam("page", type_=BigInteger()))
+        keys = bindparam("keys", type_=Text(), expanding=True)
+        self._page = self._compiled(_latest(page))
+        self._first = self._compiled(_latest(newest.order_by(o.row_key).limit(bindparam("page", type_=BigInteger()))))
+        self._of = self._compiled(_latest(newest.where(o.row_key.in_(keys))))
+        before_it = (("t", o.tenant), ("s", o.seq), ("n", o.ordinal), ("a", o.after))
+        lags = [
+            func.lag(c).over(partition_by=o.row_key, order_by=(o.seq, o.ordinal)).label(name) for name, c in before_it
+        ]
+        chain = select(o.row_key, o.tenant, o.seq, o.ordinal, o.before, *lags).where(*mine).subquery("chain")
+        c = chain.c
+        broken = select(chain).where(c.before.is_distinct_from(c.a), c.seq > bindparam("since", type_=BigInteger()))
+        self._breaks = self._compiled(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
+        seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
+        self._personal = self._compiled(select(p.tenant, p.seq, p.path, p.value).where(p.seq.in_(seqs)))
+
+    def _compiled(self, query: Select[Any]) -> Compiled:
+        return compiled(query, self.dialect.sql)
+
+    def page(self, target: Target, before: int, after: str | None) -> Flow[list[Left]]:
+        """Read what is left of the next rows of a table, by key, before an event; also of those that are deleted."""
+        query = self._first if after is None else self._page
+        values = {"table": target.name, "before": before, "after": after, "page": PAGE}
+        results: list[Result] = yield Batch((query.statement("fold", values),))
+        return (yield from self._left(target, results[0].rows))
+
+    def of(self, target: Target, keys: Iterable[str], before: int = NEWEST) -> Flow[dict[str, Left]]:
+        """Read what is left of some rows before an event; those that the trail does not know are left out."""
+        values = {"table": target.name, "before": before, "keys": list(keys)}
+        results: list[Result] = yield Batch((self._of.statement("fold", values),))
+        found = yield from self._left(target, results[0].rows)
+        return {one.key: one for one in found}
+
+    def _left(self, target: Target, rows: Sequence[Sequence[Any]]) -> Flow[list[Left]]:
+        # One event may have written a row twice: the last of its operations counts.
+        last = {key: _Row(key, tenant, seq, ordinal, "after", text) for key, tenant, seq, ordinal, text in rows}
+        images = yield from self._images(target, last.values())
+        return [Left(one.key, one.seq, image) for one, image in zip(last.values(), images, strict=True)]
+
+    def breaks(self, target: Target, since: int, before: int = NEWEST) -> Flow[tuple[list[Break], int | None]]:
+        """Read the next breaks in the chain of images, in the order of the events.
+
+        Returns:
+            With them, after which event to go on; None at the end.
+        """
+        values = {"table": target.name, "before": before, "since": since, "page": PAGE}
+        results: list[Result] = yield Batch((self._breaks.statement("fold", values),))
+        met, left = [], []
+        for key, tenant, seq, ordinal, text, t, s, n, a in results[0].rows:
+            met.append(_Row(key, tenant, seq, ordinal, "before", text))
+            left.append(_Row(key, t or "", s or 0, n or 0, "after", a))
+        both = yield from self._images(target, (*met, *left))
+        found = []
+        for index, one in enumerate(met):
+            was, is_ = both[len(met) + index], both[index]
+            if not agree(was, is_):
+                found.append(Break(one.key, left[index].seq, one.seq, was, is_))
+        more = len(results[0].rows) == PAGE
+        if not more:
+            return found, None
+        # An event is never torn apart by the end of a page.
+        end = met[-1].seq - 1
+        return ([one for one in found if one.seq <= end], end) if end > since else (found, met[-1].seq)
+
+    def _images(self, target: Target, rows: Iterable[_Row]) -> Flow[list[Image | None]]:
+        rows = list(rows)
+        values: dict[tuple[str, int], dict[str, Any]] = {}
+        if any(column.personal for column in table_of(target.mapped).columns.values()):
+            seqs = sorted({one.seq for one in rows if one.text is not None})
+            for start in range(0, len(seqs), PAGE):
+                asked = self._personal.statement("fold", {"seqs": seqs[start : start + PAGE]})
+                results: list[Result] = yield Batch((asked,))
+                for tenant, seq, path, text in results[0].rows:
+                    held = values.setdefault((tenant, seq), {})
+                    held[path] = ERASED if text is None else parsed(text)
+        made: list[Image | None] = []
+        for one in rows:
+            if one.text is None:
+                made.append(None)
+                continue
+            root = f"/operations/{one.ordinal}/{one.part}"
+            made.append(unsealed(parsed(one.text), root, _at(values.get((one.tenant, one.seq), {}), root)))
+        return made
+
+
+def _at(values: Mapping[str, Any], root: str) -> Mapping[str, Any]:
+    return {path: value for path, value in values.items() if path.startswith(f"{root}/")}
+
+
+def _latest(newest: Select[Any]) -> Select[Any]:
+    """Return the operations of the newest events of some rows."""
+    o, m = tables.operation.c, newest.subquery("newest").c
+    return (
+        select(o.row_key, o.tenant, o.seq, o.ordinal, o.after)
+        .where(o.seq == m.seq, o.row_key == m.row_key, o.table_name == bindparam("table"))
+        .order_by(o.row_key, o.ordinal)
+    )
