@@ -80,7 +80,7 @@ class Runner(Path):
         self._beside = (
             engine(database, settings, pooled=False) if self.engine.dialect.name == "postgresql" else self.engine
         )
-        self._aside = self._beside if in_memory(self.engine) else engine(database, settings, pooled=False)
+        self.aside = self._beside if in_memory(self.engine) else engine(database, settings, pooled=False)
         super().__init__(self.engine, versions, clock, settings)
 
     def migrate(self) -> None:
@@ -263,7 +263,7 @@ class Runner(Path):
 
     def _driven_aside(self, flow: Flow[R]) -> R:
         """Drive what may make tables beside the real ones: in a session of its own, which ends with it."""
-        return self._driven(flow, on=self._aside)
+        return self._driven(flow, on=self.aside)
 
     def _apart(self, apart: Apart) -> None:
         self._driven(self.recording(apart.draft))
@@ -309,7 +309,7 @@ class AsyncRunner(Path):
             async_engine(database, settings, pooled=False) if self.engine.dialect.name == "postgresql" else self.engine
         )
         made = self.engine.sync_engine
-        self._aside = self._beside if in_memory(made) else async_engine(database, settings, pooled=False)
+        self.aside = self._beside if in_memory(made) else async_engine(database, settings, pooled=False)
         super().__init__(self.engine.sync_engine, versions, clock, settings)
 
     async def migrate(self) -> None:
@@ -449,7 +449,7 @@ class AsyncRunner(Path):
 
     async def _driven_aside(self, flow: Flow[R]) -> R:
         """As in Runner."""
-        return await self._driven(flow, on=self._aside)
+        return await self._driven(flow, on=self.aside)
 
     async def _apart(self, apart: Apart) -> None:
         await self._driven(self.recording(apart.draft))

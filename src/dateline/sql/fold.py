@@ -33,12 +33,13 @@ class Left(NamedTuple):
     Args:
         key: The row's key, as text.
         seq: The event whose operation it was.
-        image: None where it deleted the row.
+        image: None where it deleted the row; then `before` is what it deleted.
     """
 
     key: str
     seq: int
     image: Image | None
+    before: Image | None = None
 
 
 class Break(NamedTuple):
@@ -84,7 +85,8 @@ class Fold:
         before = bindparam("before", type_=BigInteger())
         mine = (o.table_name == bindparam("table"), o.seq < before)
         after = bindparam("after", type_=Text())
-        newest = select(o.row_key, func.max(o.seq).label("seq")).where(*mine).group_by(o.row_key)
+        since = bindparam("since", type_=BigInteger())
+        newest = select(o.row_key, func.max(o.seq).label("seq")).where(*mine, o.seq >= since).group_by(o.row_key)
         page = newest.where(o.row_key > after).order_by(o.row_key).limit(bindparam("page", type_=BigInteger()))
         keys = bindparam("keys", type_=Text(), expanding=True)
         self._page = self._compiled(_latest(page))
@@ -96,7 +98,7 @@ class Fold:
         ]
         chain = select(o.row_key, o.tenant, o.seq, o.ordinal, o.before, *lags).where(*mine).subquery("chain")
         c = chain.c
-        broken = select(chain).where(c.before.is_distinct_from(c.a), c.seq > bindparam("since", type_=BigInteger()))
+        broken = select(chain).where(c.before.is_distinct_from(c.a), c.seq > since)
         self._breaks = self._compiled(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
         seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
         self._personal = self._compiled(select(p.tenant, p.seq, p.path, p.value).where(p.seq.in_(seqs)))
@@ -104,25 +106,38 @@ class Fold:
     def _compiled(self, query: Select[Any]) -> Compiled:
         return compiled(query, self.dialect.sql)
 
-    def page(self, target: Target, before: int, after: str | None) -> Flow[list[Left]]:
-        """Read what is left of the next rows of a table, by key, before an event; also of those that are deleted."""
+    def page(self, target: Target, before: int, after: str | None, *, since: int = 0) -> Flow[list[Left]]:
+        """Read what is left of the next rows of a table, by key, before an event; also of those that are deleted.
+
+        Args:
+            after: The key before the first.
+            since: Only of rows that this event or a later one wrote.
+        """
         query = self._first if after is None else self._page
-        values = {"table": target.name, "before": before, "after": after, "page": PAGE}
+        values = {"table": target.name, "before": before, "after": after, "since": since, "page": PAGE}
         results: list[Result] = yield Batch((query.statement("fold", values),))
         return (yield from self._left(target, results[0].rows))
 
     def of(self, target: Target, keys: Iterable[str], before: int = NEWEST) -> Flow[dict[str, Left]]:
         """Read what is left of some rows before an event; those that the trail does not know are left out."""
-        values = {"table": target.name, "before": before, "keys": list(keys)}
+        values = {"table": target.name, "before": before, "since": 0, "keys": list(keys)}
         results: list[Result] = yield Batch((self._of.statement("fold", values),))
         found = yield from self._left(target, results[0].rows)
         return {one.key: one for one in found}
 
     def _left(self, target: Target, rows: Sequence[Sequence[Any]]) -> Flow[list[Left]]:
         # One event may have written a row twice: the last of its operations counts.
-        last = {key: _Row(key, tenant, seq, ordinal, "after", text) for key, tenant, seq, ordinal, text in rows}
+        last = {
+            key: _Row(
+                key, tenant, seq, ordinal, "before" if after is None else "after", before if after is None else after
+            )
+            for key, tenant, seq, ordinal, after, before in rows
+        }
         images = yield from self._images(target, last.values())
-        return [Left(one.key, one.seq, image) for one, image in zip(last.values(), images, strict=True)]
+        return [
+            Left(one.key, one.seq, image) if one.part == "after" else Left(one.key, one.seq, None, image)
+            for one, image in zip(last.values(), images, strict=True)
+        ]
 
     def breaks(self, target: Target, since: int, before: int = NEWEST) -> Flow[tuple[list[Break], int | None]]:
         """Read the next breaks in the chain of images, in the order of the events.
@@ -178,7 +193,7 @@ def _latest(newest: Select[Any]) -> Select[Any]:
     """Return the operations of the newest events of some rows."""
     o, m = tables.operation.c, newest.subquery("newest").c
     return (
-        select(o.row_key, o.tenant, o.seq, o.ordinal, o.after)
+        select(o.row_key, o.tenant, o.seq, o.ordinal, o.after, o.before)
         .where(o.seq == m.seq, o.row_key == m.row_key, o.table_name == bindparam("table"))
         .order_by(o.row_key, o.ordinal)
     )

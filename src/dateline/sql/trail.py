@@ -12,14 +12,14 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Select, bindparam, select
 from sqlalchemy import Table as SqlTable
 
-from dateline.core.entry import Page
+from dateline.core.entry import Entry, Page
 from dateline.core.request import Flow
 from dateline.core.version import Versions
-from dateline.errors import Malformed, Refused
+from dateline.errors import Malformed, Refused, TrailFault
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect
-from dateline.sql.entry import PARTS, Entries
+from dateline.sql.entry import PARTS, Entries, Rows
 from dateline.sql.statement import Batch
 
 __all__ = ["SCANNED", "Filters", "Trail", "parts_of", "scanned"]
@@ -131,11 +131,14 @@ class Trail:
         self.entries = Entries(dialect)
         self._compiled: dict[Any, tuple[Compiled, ...]] = {}
 
-    def page(self, filters: Filters, versions: Versions, *, joined: bool = False) -> Flow[Page]:
+    def page(
+        self, filters: Filters, versions: Versions, *, joined: bool = False, unreadable: list[int] | None = None
+    ) -> Flow[Page]:
         """Read one page of entries, in one round trip.
 
         Args:
             joined: Inside a transaction that is not ours; then what it sees is what is read.
+            unreadable: Takes the numbers of events that cannot be read, which are left out then.
         """
         values = {name: getattr(filters, name) for name in Filters.__dataclass_fields__} | {"limit": filters.limit + 1}
         asked = tuple(
@@ -154,13 +157,27 @@ class Trail:
         rows = self.entries.rows(results[1:])
         if last is not None and rows and rows[-1].seq == numbers[-1]:
             del rows[-1]
-        return Page(tuple(self.entries.entry(one, versions) for one in rows), last)
+        return Page(self._made(rows, versions, unreadable), last)
 
-    def scan(self, versions: Versions, *, after: int = 0, tenant: str | None = None) -> Flow[Page]:
+    def _made(self, rows: list[Rows], versions: Versions, unreadable: list[int] | None) -> tuple[Entry, ...]:
+        made = []
+        for one in rows:
+            try:
+                made.append(self.entries.entry(one, versions))
+            except TrailFault:
+                if unreadable is None:
+                    raise
+                unreadable.append(one.seq)
+        return tuple(made)
+
+    def scan(
+        self, versions: Versions, *, after: int = 0, tenant: str | None = None, unreadable: list[int] | None = None
+    ) -> Flow[Page]:
         """Read the next entries in the order of writing, all tenants' without one, in one round trip.
 
         Args:
             after: The number in `next` of the page before.
+            unreadable: As for `page`.
         """
         shape = ("scan", tenant is not None)
         if shape not in self._compiled:
@@ -171,7 +188,7 @@ class Trail:
         statements = (one.statement("trail", bound) for one in self._compiled[shape])
         results = (yield Batch.between(self.dialect.begin_reading, *statements))[1:-1]
         numbers = [row[0] for row in results[0].rows]
-        made = tuple(self.entries.entry(one, versions) for one in self.entries.rows(results[1:]))
+        made = self._made(self.entries.rows(results[1:]), versions, unreadable)
         return Page(made, max(numbers) if len(numbers) == SCANNED else None)
 
     def _statements(self, asked: tuple[str, ...], *, newest_first: bool) -> tuple[Compiled, ...]:

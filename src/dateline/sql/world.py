@@ -21,7 +21,7 @@ from dateline.core.snapshot import Field
 from dateline.errors import Malformed, Unanswerable
 from dateline.sql.dialect import Dialect, Reading, select_of
 from dateline.sql.drift import drifting
-from dateline.sql.fold import Fold
+from dateline.sql.fold import Fold, Left
 from dateline.sql.given import Given
 from dateline.sql.restore import Image, Restorer, Target
 from dateline.sql.statement import Batch, Result, Statement
@@ -59,6 +59,18 @@ class Asking:
     fields: tuple[Field, ...]
     reading: Reading
     targets: tuple[Target, ...]
+
+    def found(self, results: Sequence[Result]) -> dict[str, Values]:
+        """Return what was found for each field.
+
+        Raises:
+            Unanswerable: Where a row does not fit its record.
+        """
+        try:
+            values = self.reading.answer(results).values
+        except Malformed as error:
+            raise Unanswerable(f"what the trail says of a row does not fit: {error}") from error
+        return {one.place: held for one, held in zip(self.fields, values, strict=True)}
 
 
 @dataclass(eq=False)
@@ -102,6 +114,25 @@ class World:
             reading = self.dialect.reading(_Fields(fields), keyed=False, look=False)
             self._askings[key] = Asking(fields, reading, tuple(read.values()))
         return self._askings[key]
+
+    def standing(self, asking: Asking) -> bool:
+        """Tell whether all tables that are asked for stand."""
+        return all(target.name in self._made for target in asking.targets)
+
+    def forward(self, seq: int) -> Flow[None]:
+        """Move all tables forward, to as they were before an event."""
+        for target in self._made.values() if seq > self.seq else ():
+            after: str | None = None
+            while rows := (yield from self.fold.page(target, seq, after, since=self.seq)):
+                after = rows[-1].key
+                yield Batch(tuple(self._become(target, one) for one in rows))
+        self.seq = max(seq, self.seq)
+
+    def _become(self, target: Target, one: Left) -> Statement:
+        if one.image is not None:
+            return self.restorer.put(target, one.image)
+        assert one.before is not None
+        return self.restorer.take(target, one.before)
 
     def stands(self, asking: Asking) -> Flow[None]:
         """Make the tables that are asked for and do not stand yet, as they were before the event that the world has come to."""
@@ -148,18 +179,6 @@ class World:
                 yield self.restorer.take(target, one.before)
         self.seq = entry.seq + 1
 
-    def found(self, asking: Asking, results: Sequence[Result]) -> dict[str, Values]:
-        """Return what was found for each field.
-
-        Raises:
-            Unanswerable: Where a row does not fit its record.
-        """
-        try:
-            values = asking.reading.answer(results).values
-        except Malformed as error:
-            raise Unanswerable(f"what the trail says of a row does not fit: {error}") from error
-        return {one.place: held for one, held in zip(asking.fields, values, strict=True)}
-
     def doubtful(self, asking: Asking, seq: int) -> list[tuple[Target, _Gap]]:
         """Return the rows of which it is not known what an event would have seen."""
         return [(target, gap) for target in asking.targets for gap in self._gaps.get(target.name, ()) if gap.open(seq)]
@@ -172,13 +191,13 @@ class World:
         """
         statements = asking.reading.statements(event, {})
         results: list[Result] = yield Batch(statements)
-        found = self.found(asking, results)
+        found = asking.found(results)
         for target, gap in self.doubtful(asking, seq):
             # Asked again with the row as it was met: where that makes no difference, it does not matter when it was written.
             there = self._swap(target, gap.recorded, gap.image)
             back = self._swap(target, gap.image, gap.recorded)
             results = (yield Batch((*there, *statements, *back)))[len(there) : len(there) + len(statements)]
-            if self.found(asking, results) != found:
+            if asking.found(results) != found:
                 raise Unanswerable(f"the decision sees a row of {target.name} that was written past the trail")
         return found
 
