@@ -34,6 +34,10 @@
     ├── NoSuchEvent            there is no event of that id
     ├── NonDeterministic       the same code decides otherwise than it did
     ├── ReleaseEdited          other code stands under a released date than decided
+    ├── NotCorrectable         what cannot be corrected: a correction, or what no handler decided
+    ├── StaleDiff              a difference made before another correction of the event
+    ├── BooksClosed            an event from before the date on which the books were closed
+    ├── DependedOn             a row that would go, and later events wrote it
     ├── NoDelivery             a kind of effect that nobody would deliver; told when a relay is made
     ├── OtherIncarnation       a cursor of the feed from before the database was restored
     ├── NotInState             an effect whose delivery is not in a state in which that can be done
@@ -54,6 +58,7 @@ __all__ = [
     "AnswerLost",
     "BadSignature",
     "BadVersion",
+    "BooksClosed",
     "ClashingSteps",
     "Conflict",
     "ConstraintRefused",
@@ -61,6 +66,7 @@ __all__ = [
     "DateBeforeNewest",
     "DatelineError",
     "Denied",
+    "DependedOn",
     "Difference",
     "DuplicateKey",
     "HandlerFailed",
@@ -78,6 +84,7 @@ __all__ = [
     "NonDeterministic",
     "NotAdditive",
     "NotCanonical",
+    "NotCorrectable",
     "NotEarlier",
     "NotFound",
     "NotInForce",
@@ -94,6 +101,7 @@ __all__ = [
     "ReleaseEdited",
     "SameLayer",
     "ShapeNewerThanVersion",
+    "StaleDiff",
     "StaleSnapshot",
     "TooMany",
     "TrailFault",
@@ -461,6 +469,22 @@ class NonDeterministic(DatelineError):
 
 class ReleaseEdited(DatelineError):
     """A recorded event, decided again under its own date, comes to something else, since the code of that date is not what it was."""
+
+
+class NotCorrectable(DatelineError):
+    """A correction is not corrected, its root is; and only what checks and handlers decided can be decided otherwise."""
+
+
+class StaleDiff(DatelineError):
+    """The difference was made before another correction of the event: make it anew."""
+
+
+class BooksClosed(DatelineError):
+    """The event is from before the date on which the books were closed; nothing of it is corrected."""
+
+
+class DependedOn(DatelineError):
+    """A row that would go was written by later events; correct those first, or leave it."""
 
 
 class NoDelivery(DatelineError):

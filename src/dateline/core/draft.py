@@ -32,6 +32,7 @@ class Draft:
         body: The canonical bytes of decision, input, meta, snapshot.
         sealer: Holds the personal values that left the body, and takes those of operations and effects.
         claim: Scope, key, salt and digest of the request key.
+        held: All of its effects wait for somebody's approval.
     """
 
     event: Event
@@ -44,6 +45,7 @@ class Draft:
     subjects: tuple[str, ...]
     sealer: Sealer
     claim: tuple[str, str, bytes, str] | None = None
+    held: bool = False
 
     @property
     def sha256(self) -> str:

@@ -41,7 +41,7 @@ from dateline.errors import (
     UnknownVersion,
 )
 
-__all__ = ["committed_from", "flow", "recorded", "snapshots_of"]
+__all__ = ["committed_from", "constraint_refused", "flow", "meta_of", "recorded", "snapshots_of"]
 
 ALONE_AFTER = 5
 """Tries lost in the queue of its subjects, after which a writer queues behind all that still lose."""
@@ -94,7 +94,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
                     raise tries.refusal from None
                 if request.joined or request.ending is Ending.REHEARSE or tries.careful:
                     # The guard had passed in this very transaction: it is the decision that breaks the constraint, no other writer.
-                    tries.refusal = _broken(broken)
+                    tries.refusal = constraint_refused(broken)
                     continue
                 tries.careful = True
             except NotStorable as refusal:
@@ -126,7 +126,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
     return result
 
 
-def _broken(broken: Broken) -> ConstraintRefused:
+def constraint_refused(broken: Broken) -> ConstraintRefused:
     """Return the refusal that names step and constraint, without the row's key: that may be a value of somebody's."""
     told = broken.detail.removeprefix(f"{broken.step}: ")
     named = told if broken.constraint in told else f"{told} ({broken.constraint})"
@@ -244,7 +244,7 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
     version = versions.choose(request.version, request.now, occurred=request.at)
     _dispatchable(version, versions, request)
     cascade = versions.for_event(event, version.date)
-    event = event.with_meta(_meta(request, version.date, late, root))
+    event = event.with_meta(meta_of(request, version.date, late, root))
     return event, _deciding(cascade, event, request)
 
 
@@ -283,7 +283,8 @@ def _deciding(cascade: Cascade, event: Event, request: Request) -> Cascade:
     return cascade
 
 
-def _meta(request: Request, version: date | None, late: bool = False, root: UUID | None = None) -> Meta:
+def meta_of(request: Request, version: date | None, late: bool = False, root: UUID | None = None) -> Meta:
+    """Return what an event carries beside its input, as its request says."""
     return Meta(
         id=request.id,
         at=request.at or request.now,
@@ -425,7 +426,7 @@ def _refuse(
     if decided is not None:
         event, cascade, seen = decided
     else:
-        event = request.event.with_meta(replace(_meta(request, None), id=request.spare))
+        event = request.event.with_meta(replace(meta_of(request, None), id=request.spare))
         cascade, seen = Cascade(event.__kind__, None, type(event)), Seen((), None)
     asked = store.asked(cascade, event) if seen.values else ()
     draft = drafted(request, versions, asked, event, cascade, Plan(), seen, refusal)

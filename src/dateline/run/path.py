@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from dateline.core.draft import Draft
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
-from dateline.core.flow import flow, recorded
-from dateline.core.meta import Actor, Origin, Reason
+from dateline.core.flow import flow, meta_of, recorded
+from dateline.core.meta import Actor, Meta, Origin, Reason
 from dateline.core.notice import Notice
 from dateline.core.outcome import Committed, Expects, Preview
 from dateline.core.parse import parse
@@ -189,6 +189,10 @@ class Path:
             expiry=self.settings.expiry,
             joined=joined,
         )
+
+    def stamp(self, request: Request, *, root: UUID | None) -> Meta:
+        """Return the meta of what is recorded without a cascade's deciding it."""
+        return meta_of(request, self.versions.choose(None, request.now).date, root=root)
 
     def dispatching(self, event: Event, given: Given, *, joined: bool = False) -> Flow[Committed]:
         """Carry an event to its commit."""

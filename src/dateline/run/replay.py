@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dateline.core.cascade import Cascade
+from dateline.core.correction import CorrectEvent, standing
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
 from dateline.core.entry import Entry
@@ -22,9 +23,10 @@ from dateline.errors import Malformed, NonDeterministic, NoSuchEvent, Refused, R
 from dateline.run.path import Given, Path
 from dateline.sql.dialect import unmoved
 from dateline.sql.restore import tables_of
+from dateline.sql.trail import MOST, Filters
 from dateline.sql.world import World
 
-__all__ = ["comparing", "diffing", "replaying"]
+__all__ = ["comparing", "corrections_of", "diffing", "recorded", "replaying"]
 
 
 def replaying(path: Path, of: UUID | str, version: date | str | None, tenant: str) -> Flow[Decision]:
@@ -86,7 +88,8 @@ def diffing(
         a, b = None, a
     entry = yield from recorded(path, of, tenant)
     if a is None:
-        before, baseline = Decision.recorded(entry), 0
+        stands = standing(entry, (yield from corrections_of(path, entry)))
+        before, baseline = stands.decision, stands.baseline
     else:
         before, baseline = (yield from _decided(path, entry, a)), None
     after = yield from _decided(path, entry, b, changed)
@@ -112,8 +115,11 @@ def comparing(path: Path, event: Event, a: date | str, b: date | str, given: Giv
     return Diff.of(*decisions, kind=event.__kind__)
 
 
-def recorded(path: Path, of: UUID | str, tenant: str) -> Flow[Entry]:
+def recorded(path: Path, of: UUID | str, tenant: str, *, joined: bool = False) -> Flow[Entry]:
     """Return a recorded event.
+
+    Args:
+        joined: Inside of an open transaction.
 
     Raises:
         Malformed: For what is no id.
@@ -123,10 +129,18 @@ def recorded(path: Path, of: UUID | str, tenant: str) -> Flow[Entry]:
         id = of if isinstance(of, UUID) else UUID(of)
     except (ValueError, AttributeError, TypeError):
         raise Malformed(f"{str(of)[:60]!r} is no event's id, a UUID") from None
-    entry = yield from path.store.entry(tenant, id, path.versions, joined=False)
+    entry = yield from path.store.entry(tenant, id, path.versions, joined=joined)
     if entry is None:
         raise NoSuchEvent(f"there is no event {id}" + (f" of the tenant {tenant!r}" if tenant else ""))
     return entry
+
+
+def corrections_of(path: Path, entry: Entry, *, joined: bool = False) -> Flow[tuple[Entry, ...]]:
+    """Return the entries that record an event's corrections, oldest first."""
+    kind = CorrectEvent.__kind__
+    asked = Filters(tenant=entry.tenant, cause=entry.id, kind=kind, outcome="committed", limit=MOST)
+    page = yield from path.store.trail.page(asked, path.versions, joined=joined)
+    return page.entries
 
 
 def _decided(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import date, timedelta
 from types import ModuleType, TracebackType
@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from dateline.core.correction import Correction
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
 from dateline.core.entry import Entry, Page
@@ -29,6 +30,7 @@ from dateline.run import migrate
 from dateline.run.act import ApproveEffect, CancelEffect, RetryEffect, acting, resuming
 from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
+from dateline.run.correct import Choice, correcting
 from dateline.run.engine import async_engine, engine, in_memory
 from dateline.run.path import Asked, Given, Heard, Path, heard
 from dateline.run.replay import comparing, diffing, replaying
@@ -158,6 +160,34 @@ class Runner(Path):
     def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
         """Return how two versions differ about an event that nobody has recorded, on today's state; nothing is written."""
         return self._driven(comparing(self, event, a, b, given))
+
+    def correct(
+        self,
+        diff: Diff,
+        *,
+        preview: bool = False,
+        items: Iterable[str] | None = None,
+        admit: bool = False,
+        revoke: bool = False,
+        closed: date | None = None,
+        **given: Unpack[Given],
+    ) -> Correction:
+        """Perform a difference and nothing else: one event, which needs the right "correct"; or tell what that would do.
+
+        Args:
+            diff: Between what stands and another way to decide, as `diff(event_id, version)` returns it.
+            preview: Tell, and write nothing.
+            items: The keys of the differences to perform; all without it.
+            admit: An event that was rejected may become accepted; `revoke` the reverse.
+            closed: Nothing that happened before this date, or instant, is corrected.
+
+        Raises:
+            NotCorrectable, StaleDiff, BooksClosed, DependedOn: As they say.
+            Denied: Without the right; recorded.
+            ConstraintRefused: Where the database refuses what would be written.
+        """
+        choice: Choice = {"items": items, "admit": admit, "revoke": revoke, "closed": closed}
+        return self._driven(correcting(self, diff, choice, given, preview=preview))
 
     def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
@@ -360,6 +390,21 @@ class AsyncRunner(Path):
     async def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
         """As `Runner.compare`."""
         return await self._driven(comparing(self, event, a, b, given))
+
+    async def correct(
+        self,
+        diff: Diff,
+        *,
+        preview: bool = False,
+        items: Iterable[str] | None = None,
+        admit: bool = False,
+        revoke: bool = False,
+        closed: date | None = None,
+        **given: Unpack[Given],
+    ) -> Correction:
+        """As `Runner.correct`."""
+        choice: Choice = {"items": items, "admit": admit, "revoke": revoke, "closed": closed}
+        return await self._driven(correcting(self, diff, choice, given, preview=preview))
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]

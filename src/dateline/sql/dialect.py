@@ -200,6 +200,10 @@ class Dialect(ABC):
         """Return what turns the JSON of a column of a type, which is not null, into the value that SQLAlchemy would give."""
 
     @abstractmethod
+    def normal(self, mapped: Any, values: Mapping[str, Any]) -> Compiled | str:
+        """Return what gives the JSON of values, by the mapped class's names, as their columns would keep them; or that text itself."""
+
+    @abstractmethod
     def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
         """Return what deletes a row, and what makes its parameters of the row's image."""
 

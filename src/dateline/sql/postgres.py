@@ -108,6 +108,12 @@ class Postgres(Dialect):
         )
         return sql, _text
 
+    def normal(self, mapped: Any, values: Mapping[str, Any]) -> Compiled | str:
+        columns = [(mapped.__mapper__.columns[name], name) for name in sorted(values)]
+        cells = (image(cast(bindparam(f"v_{n}", type_=c.type), c.type)).label(c.name) for c, n in columns)
+        inner = select(*cells).subquery("r")
+        return compiled(select(cast(func.row_to_json(literal_column("r.*")), Text)).select_from(inner), self.sql)
+
     def valued(self, kind: Any) -> Callable[[Any], Any]:
         return valued(kind)
 

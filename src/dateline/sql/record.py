@@ -347,7 +347,7 @@ def effect_facts(draft: Draft, performing: Performing) -> list[Facts]:
     for ordinal, planned, effect in performing:
         payload = draft.sealer.text(effect, f"/effects/{ordinal}").decode()
         id = derived(draft.meta.id, planned.key)
-        state = "held" if effect.__held__ else "due"
+        state = "held" if draft.held or effect.__held__ else "due"
         lane = effect.__lane__ and fill(effect.__lane__, effect)
         made.append((ordinal, id, planned.key, effect.__kind__, payload, planned.handler, planned.date, state, lane))
     return made

@@ -60,6 +60,13 @@ class RowSealer:
             return None
         return template.format_map(known)
 
+    def whose(self, mapped: Any, image: Mapping[str, Any]) -> str | None:
+        """Return whose the personal values of a row are, by the records of the versions; None where they do not say."""
+        template = self._subjects.get(mapped)
+        if template is None:
+            return None
+        return template.format_map({name: image.get(c.name) for name, c in mapped.__mapper__.columns.items()})
+
     def declared(self, sealer: Sealer, change: Change) -> str:
         """Return the column `declared` of an operation: what its steps name."""
         values = change.values

@@ -110,6 +110,15 @@ class Sqlite(Dialect):
         )
         return sql, _restoring(columns)
 
+    def normal(self, mapped: Any, values: Mapping[str, Any]) -> Compiled | str:
+        made = {}
+        for name, value in values.items():
+            column = mapped.__mapper__.columns[name]
+            bind, read = column.type.dialect_impl(_SQL).bind_processor(_SQL), _stored_reader(column.type)
+            kept = value if bind is None else bind(value)
+            made[column.name] = kept if read is None else read(kept)
+        return canonical(made).decode()
+
     @staticmethod
     def valued(kind: Any) -> Callable[[Any], Any]:
         if isinstance(kind.dialect_impl(_SQL), sqltypes.JSON):

@@ -1,0 +1,595 @@
+"""Correcting an event: what a difference comes to on today's rows and effects, and performing it in one transaction.
+
+The event, the rows, and what became of its effects are read inside the transaction that writes; so nothing can slip between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any, TypedDict
+from uuid import UUID
+
+from dateline.core.canon import canonical, parsed
+from dateline.core.cascade import Cascade
+from dateline.core.correction import (
+    NOTHING,
+    RIGHT,
+    Corrected,
+    CorrectEvent,
+    Correction,
+    Occurrence,
+    Part,
+    Past,
+    Row,
+    Standing,
+    Told,
+    Verdict,
+    Want,
+    Write,
+    corrected,
+    judged,
+    recorded_write,
+    standing,
+    subject_of,
+    unwanted,
+    wanted,
+    write_of,
+)
+from dateline.core.decision import OPEN, Decided
+from dateline.core.diff import Diff, Item, changes_of
+from dateline.core.draft import drafted
+from dateline.core.effect import Effect
+from dateline.core.entry import Entry
+from dateline.core.flow import constraint_refused
+from dateline.core.meta import Actor
+from dateline.core.operation import Delete, Insert, Operation, Update
+from dateline.core.plan import Change, Plan, Planned
+from dateline.core.replay import DECIDED, PERFORMED, recalled
+from dateline.core.request import Broken, Ending, Flow, Pause, Request, Seen
+from dateline.core.snapshot import key_of
+from dateline.core.table import row_key, table_of
+from dateline.errors import (
+    BooksClosed,
+    Conflict,
+    DependedOn,
+    Malformed,
+    NotCorrectable,
+    Refused,
+    StaleDiff,
+)
+from dateline.run import log
+from dateline.run.path import Given, Path
+from dateline.run.replay import corrections_of, recorded
+from dateline.sql.restore import Image, Target, keyed, tables_of, values_of
+from dateline.sql.standing import Standing as Queue
+from dateline.sql.statement import Batch, Result, Statement
+from dateline.sql.together import closing, opening
+from dateline.sql.trail import MOST, Filters
+
+__all__ = ["Choice", "correcting"]
+
+
+class Choice(TypedDict, total=False):
+    """What is chosen of a correction.
+
+    Args:
+        items: The keys of the differences to perform; all without it.
+        admit: An event that was rejected may become accepted.
+        revoke: An event that was accepted may become rejected.
+        closed: Nothing that happened before this date, or instant, is corrected.
+    """
+
+    items: Iterable[str] | None
+    admit: bool
+    revoke: bool
+    closed: date | None
+
+
+def correcting(path: Path, diff: Diff, choice: Choice, given: Given, *, preview: bool) -> Flow[Correction]:
+    """Perform a difference, or tell what performing it would do.
+
+    Raises:
+        NotCorrectable: Of a correction, of what no handler decided, and of a difference between two versions of which neither stands.
+        StaleDiff: Where the event was corrected since the difference was made.
+        BooksClosed: For an event from before the books were closed.
+        DependedOn: For a row that was named, and on which later events depend.
+        Denied: Without the right; recorded.
+        ConstraintRefused: Where the database refuses what would be written.
+    """
+    if diff.baseline is None or diff.event_id is None or diff.after.plan is None:
+        raise NotCorrectable(
+            "only the difference between what stands and another way to decide can be performed: runner.diff(event, version)"
+        )
+    dialect, tries = path.store.dialect, 0
+    while True:
+        try:
+            if not preview and RIGHT not in Actor.of(given["actor"]).rights:
+                # Refused as every request is, and recorded.
+                asked = CorrectEvent(
+                    root=diff.event_id, number=diff.baseline + 1, to=_day(diff), outcome=diff.after.outcome
+                )
+                yield from path.dispatching(asked, {"cause": diff.event_id, **given})
+            yield from opening(dialect, own=True, idle=True)
+            one = _Correcting(path, diff, choice, given)
+            found = yield from one.looked()
+            if preview or not found:
+                yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
+                return found
+            done = yield from one.performed(found)
+            yield from closing(own=True)
+        except Conflict:
+            tries += 1
+            yield Pause(tries)
+        else:
+            path.bell.ring()
+            log.told("corrected", root=found.root, id=done, number=found.number)
+            return replace(found, event_id=done)
+
+
+def _day(diff: Diff) -> date:
+    assert diff.after.version is not None
+    return diff.after.version
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A row that an item is about, with all that is known of it.
+
+    Args:
+        change: What the plan does to it; None where it does nothing.
+        new: The same as it would be written.
+    """
+
+    target: Target
+    key: str
+    past: Past
+    change: Change | None
+    new: Write
+    entries: tuple[Entry, ...] = ()
+
+
+class _Correcting:
+    """One correction, inside of an open transaction."""
+
+    def __init__(self, path: Path, diff: Diff, choice: Choice, given: Given) -> None:
+        self.path = path
+        self.diff = diff
+        self.choice = choice
+        self.given = given
+        self.dialect = path.store.dialect
+        self.targets = tables_of(path.versions)
+        self.places: dict[str, _Place] = {}
+        self.effects: dict[str, tuple[Effect | None, Effect | None, Occurrence | None, Occurrence | None]] = {}
+        assert diff.after.plan is not None
+        self.plan: Plan = diff.after.plan
+        self.stands: Standing
+        self.entry: Entry
+
+    def looked(self) -> Flow[Correction]:
+        """Look at all that the difference is about, and judge."""
+        path, diff = self.path, self.diff
+        assert diff.event_id is not None
+        entry = self.entry = yield from recorded(path, diff.event_id, self.given.get("tenant", ""), joined=True)
+        self._correctable(entry)
+        self.stands = standing(entry, (yield from corrections_of(path, entry, joined=True)))
+        if self.stands.baseline != diff.baseline:
+            raise StaleDiff(
+                f"event {entry.seq} was corrected since the difference was made ({self.stands.baseline} times, not {diff.baseline}); "
+                "make it anew"
+            )
+        items = changes_of(self.stands.decision, diff.after)[0]
+        chosen = self._chosen(items)
+        made: list[Corrected] = []
+        readers: dict[int, None] = {}
+        for item in items:
+            sort = item.shown.sort
+            if sort == "rejection":
+                verdicts: tuple[Verdict, ...] = (Verdict(status="already", detail="the record says so from now on"),)
+            elif sort == "effect":
+                verdicts = self._effect(item)
+            else:
+                verdicts = yield from self._row(item)
+            one = Corrected(item=item, verdicts=verdicts, chosen=chosen is None or item.key in chosen)
+            if chosen is not None and item.key in chosen and one.status == "depended-on":
+                raise DependedOn(f"{item.key}: {one.detail}; correct those first, or leave it out")
+            made.append(one)
+            if item.key in self.places:
+                readers |= dict.fromkeys(self._readers(self.places[item.key], verdicts[0]))
+        return Correction(
+            root=entry.id,
+            seq=entry.seq,
+            number=self.stands.baseline + 1,
+            items=tuple(made),
+            needs=self._needs(),
+            readers=tuple(sorted(readers)),
+        )
+
+    def _correctable(self, entry: Entry) -> None:
+        if entry.kind == CorrectEvent.__kind__:
+            raise NotCorrectable(
+                f"event {entry.seq} is itself a correction; correct its root, {corrected(entry).root}, once more"
+            )
+        if entry.outcome not in DECIDED or entry.kind in PERFORMED:
+            raise NotCorrectable(f"event {entry.seq} ({entry.kind}, {entry.outcome}) was not decided by handlers")
+        closed = self.choice.get("closed")
+        if closed is not None:
+            moment = (
+                closed if isinstance(closed, datetime) else datetime(closed.year, closed.month, closed.day, tzinfo=UTC)
+            )
+            if entry.occurred_at < moment:
+                raise BooksClosed(
+                    f"event {entry.seq} is of {entry.occurred_at.isoformat()}, and the books are closed until {moment.isoformat()}"
+                )
+
+    def _chosen(self, items: Sequence[Item]) -> frozenset[str] | None:
+        asked = self.choice.get("items")
+        if asked is None:
+            return None
+        chosen = frozenset((asked,) if isinstance(asked, str) else asked)
+        if unknown := sorted(chosen - {one.key for one in items}):
+            raise Malformed(
+                f"{unknown[0]!r} is no difference; there are {', '.join(one.key for one in items) or 'none'}"
+            )
+        return chosen
+
+    def _needs(self) -> str | None:
+        before, after = self.stands.decision.outcome == "committed", self.diff.after.outcome == "committed"
+        if before == after:
+            return None
+        word = "admit" if after else "revoke"
+        return None if self.choice.get("admit" if after else "revoke") else word
+
+    def _effect(self, item: Item) -> tuple[Verdict, ...]:
+        verdicts = []
+        old: Occurrence | None = None
+        undo: Effect | None = None
+        new: Effect | None = None
+        again: Occurrence | None = None
+        if item.before:
+            old = self.stands.wishes.get(item.before[-1].key)
+            assert old is not None
+            known = self.path.versions.effects.get(old.kind)
+            if known is not None and old.state == "delivered":
+                undo = known.from_json(_json(old.payload)).correction()
+            verdicts.append(unwanted(old, undo))
+        if item.after:
+            key = item.after[-1].key
+            new = next(one.step for one in self.plan.planned if one.key == key and isinstance(one.step, Effect))
+            payload = item.after[-1].values
+            verdict, again = wanted(new.__kind__, payload, self.stands.occurrences.get(key, ()))
+            verdicts.append(verdict)
+        self.effects[f"{item.key} {item.change}"] = (new, undo, old, again)
+        return tuple(verdicts)
+
+    def _row(self, item: Item) -> Flow[tuple[Verdict, ...]]:
+        shown = item.shown
+        target = self.targets.get(shown.of)
+        if target is None:
+            return (Verdict(status="conflict", detail=f"no version at hand knows the table {shown.of}"),)
+        change = self._change(item)
+        key = next((str(one.row) for one in (*item.before, *item.after) if one.row is not OPEN), None)
+        values = yield from self._normal(target, change)
+        if key is None:
+            # A new row, whose key the database will give.
+            new = Write("insert", values)
+            self.places[item.key] = _Place(target, "", Past(start=None, live=None), change, new)
+            return (Verdict(status="clean", verb="insert", cells=values, effective=new),)
+        own = self.stands.writes.get(Row(target.name, key), NOTHING)
+        new = self._new(target, item, change, values, own)
+        past, entries = yield from self._past(target, key, own, new, change)
+        if past is None:
+            return (Verdict(status="conflict", detail="its key cannot be told from the trail"),)
+        self.places[item.key] = _Place(target, key, past, change, new, entries)
+        return (judged(past, new),)
+
+    def _change(self, item: Item) -> Change | None:
+        if not item.after:
+            return None
+        key = item.after[-1].key
+        return next(one for one in self.plan.changes() if one.last.key == key)
+
+    def _normal(self, target: Target, change: Change | None) -> Flow[dict[str, Any]]:
+        """Return a change's values as the database would keep them; without those that it has yet to assign."""
+        if change is None or not change.values:
+            return {}
+        held = {name: value for name, value in change.values.items() if type(value).__name__ != "Placeholder"}
+        made = self.dialect.normal(target.mapped, held)
+        if isinstance(made, str):
+            found: dict[str, Any] = parsed(made)
+            return found
+        results: list[Result] = yield Batch(
+            (made.statement("normal", {f"v_{name}": value for name, value in held.items()}, step=change.last.key),)
+        )
+        told: dict[str, Any] = parsed(results[0].rows[0][0])
+        return told
+
+    @staticmethod
+    def _new(target: Target, item: Item, change: Change | None, values: Image, own: Write) -> Write:
+        """Return what the plan does to a row, in the database's own words."""
+        if change is None:
+            return NOTHING
+        if change.verb == "delete":
+            return Write("delete")
+        if change.verb == "update":
+            return Write("update", values)
+        declared = item.before[-1].values if item.before else {}
+        cells = dict(values)
+        for column in target.table.columns:
+            name = column.name
+            if name in cells or column.computed is not None:
+                continue
+            if own.verb == "insert" and name in own.cells and name not in declared:
+                # What the database made of it then, it would make of it again.
+                cells[name] = own.cells[name]
+            elif column.nullable and column.server_default is None and not column.primary_key:
+                cells[name] = None
+        return Write("insert", cells)
+
+    def _past(
+        self, target: Target, key: str, own: Write, new: Write, change: Change | None
+    ) -> Flow[tuple[Past | None, tuple[Entry, ...]]]:
+        trail, versions, tenant = self.path.store.trail, self.path.versions, self.entry.tenant
+        asked = Filters(tenant=tenant, table=target.name, row=key, limit=MOST)
+        history = (yield from trail.page(asked, versions, joined=True)).entries
+        subject = subject_of(target.name, key)
+        kind = CorrectEvent.__kind__
+        about = Filters(tenant=tenant, subject=subject, kind=kind, outcome="committed", limit=MOST)
+        more = (yield from trail.page(about, versions, joined=True)).entries
+        writes: dict[UUID, Told] = {}
+        start: Image | None = None
+        images: list[Image] = []
+        for entry in history:
+            mine = [one for one in entry.operations if one.table == target.name and one.row_key == key]
+            if not images:
+                start = mine[0].before
+            images += [image for one in mine for image in (one.before, one.after) if image is not None]
+            if entry.kind != kind:
+                writes[entry.id] = Told(entry.seq, entry.id, _plain(target, recorded_write(mine)))
+        for entry in {one.seq: one for one in (*more, *(e for e in history if e.kind == kind))}.values():
+            event = corrected(entry)
+            for part in event.parts:
+                row, write = write_of(part, entry)
+                if (part.table, row) == (target.name, key):
+                    root = writes.get(event.root)
+                    seq = (
+                        root.seq
+                        if root is not None
+                        else (yield from recorded(self.path, event.root, tenant, joined=True)).seq
+                    )
+                    writes[event.root] = Told(seq, event.root, _plain(target, write))
+        place = self._at(target, key, images, change)
+        if place is None:
+            return None, ()
+        [live] = yield from _live(self.dialect, target, place)
+        others = sorted((one for id, one in writes.items() if id != self.entry.id), key=lambda one: one.seq)
+        if not images:
+            start = live if new.verb != "insert" else None
+        clean = None if start is None else {n: v for n, v in start.items() if n not in _computed(target)}
+        past = Past(
+            start=clean,
+            before=tuple(one for one in others if one.seq < self.entry.seq),
+            own=_plain(target, own),
+            after=tuple(one for one in others if one.seq > self.entry.seq),
+            live=None if live is None else {n: v for n, v in live.items() if n not in _computed(target)},
+        )
+        return past, tuple(entry for entry in history if entry.seq > self.entry.seq)
+
+    def _at(self, target: Target, key: str, images: Sequence[Image], change: Change | None) -> Mapping[str, Any] | None:
+        if images:
+            return keyed(self.dialect, target, images[-1])
+        if change is not None and change.key_values is not None and row_key(change.key_values) == key:
+            return {f"k{n}": value for n, value in enumerate(change.key_values)}
+        return None
+
+    def _readers(self, place: _Place, verdict: Verdict) -> list[int]:
+        """Return the later events that saw the row's cells which change here."""
+        changing = set(verdict.cells)
+        names = {name for name, column in place.target.mapped.__mapper__.columns.items() if column.name in changing}
+        found = []
+        for entry in place.entries if changing else ():
+            if entry.event is None or entry.version is None:
+                continue
+            try:
+                cascade = self.path.versions.for_event(entry.event, entry.version)
+                for one in cascade.fields:
+                    if one.record is None or one.record.__table__ is not place.target.mapped:
+                        continue
+                    if not names & one.record.model_fields.keys():
+                        continue
+                    if any(key_of(record) == place.key for record in recalled(one, entry.snapshot)):
+                        found.append(entry.seq)
+                        break
+            except (Refused, Malformed):
+                continue
+        return found
+
+    def performed(self, found: Correction) -> Flow[UUID]:
+        """Write what was judged, and record it."""
+        parts: list[Part] = []
+        wants: list[Want] = []
+        planned: list[Planned] = []
+        cancel: list[Occurrence] = []
+        taken = [one for one in found.items if one.performed]
+        for one in taken:
+            item = one.item
+            sort = item.shown.sort
+            if sort == "effect":
+                new, undo, old, again = self.effects[f"{item.key} {item.change}"]
+                self._asked(item, one.verdicts, (new, undo, old, again), planned, wants, cancel)
+            elif sort != "rejection":
+                place, verdict = self.places[item.key], one.verdicts[0]
+                step = self._step(item, place, verdict)
+                if step is not None:
+                    planned.append(step)
+                parts.append(self._part(item, place, verdict, len(planned) - 1 if step is not None else 0))
+        whole = all(one.performed for one in found.items if one.item.shown.sort == "rejection")
+        outcome = self.diff.after.outcome if whole else self.stands.decision.outcome
+        assert self.diff.after.plan is not None
+        event = CorrectEvent(
+            root=found.root,
+            number=found.number,
+            to=_day(self.diff),
+            changed=dict(self.diff.asked) if self.diff.asked else None,
+            parts=tuple(parts),
+            wants=tuple(wants),
+            outcome=outcome,
+            rejections=tuple(
+                {
+                    "key": r.key,
+                    "code": r.code,
+                    "detail": r.detail,
+                    "field": r.field,
+                    "handler": r.handler,
+                    "date": r.date,
+                }
+                for r in self.plan.rejections
+            ),
+            about=self.entry.subjects,
+        )
+        queue = Queue(self.dialect)
+        for occurrence in cancel:
+            seq, _, ordinal = occurrence.key.partition(".")
+            fits = yield from queue.act(
+                self.entry.tenant, int(seq), int(ordinal), before=("held", "due", "waiting", "dead"), after="cancelled"
+            )
+            if not fits:
+                raise Conflict("an effect that was to be cancelled is being sent")
+        return (yield from self._written(event, Plan(tuple(planned))))
+
+    def _asked(
+        self,
+        item: Item,
+        verdicts: Sequence[Verdict],
+        known: tuple[Effect | None, Effect | None, Occurrence | None, Occurrence | None],
+        planned: list[Planned],
+        wants: list[Want],
+        cancel: list[Occurrence],
+    ) -> None:
+        new, undo, old, again = known
+        statuses = [one.status for one in verdicts]
+        undone: str | None = None
+        if old is not None and statuses[0] == "cancelled":
+            cancel.append(old)
+        if undo is not None and statuses[0] == "undone":
+            undone = f"{item.before[-1].key}~undone"
+            planned.append(_planned(undone, undo, item.shown))
+        if item.before and not (item.after and item.after[-1].key == item.before[-1].key):
+            wants.append(Want(step=item.before[-1].key, wanted=False, undo=undone))
+        if item.after:
+            key = item.after[-1].key
+            if again is not None:
+                if again.undo is not None and again.undo.state not in ("cancelled", "expired"):
+                    cancel.append(again.undo)
+                wants.append(Want(step=key, wanted=True, again=again.key))
+            else:
+                assert new is not None
+                planned.append(_planned(key, new, item.after[-1]))
+                wants.append(Want(step=key, wanted=True, undo=undone if item.before else None))
+
+    def _step(self, item: Item, place: _Place, verdict: Verdict) -> Planned | None:
+        """Return the operation that writes what is to be written; None where nothing is."""
+        if not verdict.verb:
+            return None
+        key, shown = item.key, item.shown
+        if verdict.verb == "insert" and place.change is not None:
+            values = {**values_of(self.dialect, place.target, verdict.cells), **place.change.values}
+            if place.key and any(verdict.cells.get(n) != v for n, v in place.new.cells.items()):
+                values = values_of(self.dialect, place.target, verdict.cells)
+            original = place.change.steps[0].step
+            if isinstance(original, Insert):
+                return _planned(key, _operation(Insert, place.target, values, original.row), shown)
+        values = values_of(self.dialect, place.target, verdict.cells)
+        if verdict.verb == "insert":
+            return _planned(key, _operation(Insert, place.target, values, object()), shown)
+        assert place.past.live is not None
+        whole = values_of(self.dialect, place.target, place.past.live)
+        if place.change is not None and verdict.verb == "update":
+            columns = place.target.mapped.__mapper__.columns
+            for name, value in place.change.values.items():
+                # As the handler gave it, where it is what is written: the database makes of it what it made of it before.
+                if name in values and place.new.cells.get(columns[name].name) == verdict.cells[columns[name].name]:
+                    values[name] = value
+        kind: type[Operation[Any]] = Update if verdict.verb == "update" else Delete
+        return _planned(key, _operation(kind, place.target, values if kind is Update else {}, None, whole), shown)
+
+    def _part(self, item: Item, place: _Place, verdict: Verdict, ordinal: int) -> Part:
+        shown = item.shown
+        personal = self.path.store.recorder.sealer.personal(place.target.mapped)
+        effective = verdict.effective
+        told = item.after[-1].values if item.after else {}
+        if verdict.conflicts and item.before:
+            told = {**told, **{n: v for n, v in item.before[-1].values.items() if n in verdict.conflicts}}
+        declared = {name: value for name, value in told.items() if value is not OPEN}
+        image = {**(place.past.live or {}), **effective.cells}
+        hidden = {
+            "cells": {n: v for n, v in effective.cells.items() if n in personal and v is not None},
+            "declared": {n: v for n, v in declared.items() if n in personal and v is not None},
+        }
+        whose = self.path.store.recorder.sealer.whose(place.target.mapped, image)
+        return Part(
+            step=item.key,
+            table=place.target.name,
+            row=place.key,
+            verb=effective.verb,
+            cells={n: v for n, v in effective.cells.items() if n not in hidden["cells"]},
+            declared={n: v for n, v in declared.items() if n not in hidden["declared"]},
+            hidden=hidden if any(hidden.values()) else None,
+            whose=whose if whose is not None else next(iter(self.entry.subjects), ""),
+            handler=shown.handler,
+            date=shown.date,
+            ordinal=shown.ordinal,
+        )
+
+    def _written(self, event: CorrectEvent, plan: Plan) -> Flow[UUID]:
+        path = self.path
+        given: Given = {"cause": self.entry.id, **self.given}
+        request: Request = path.request(event, Ending.COMMIT, given, joined=True)
+        stamped = event.with_meta(path.stamp(request, root=self.entry.meta.root or self.entry.id))
+        cascade = Cascade(event.__kind__, None, CorrectEvent)
+        draft = replace(drafted(request, path.versions, (), stamped, cascade, plan, Seen((), None)), held=True)
+        try:
+            yield from path.store.write(draft, None, None, ending=Ending.COMMIT, joined=True)
+        except Broken as error:
+            raise constraint_refused(error) from error
+        return stamped.meta.id
+
+
+def _live(dialect: Any, target: Target, place: Mapping[str, Any]) -> Flow[list[Image | None]]:
+    image = dialect.image(target.table)
+    results: list[Result] = yield Batch((image.statement("live", dict(place)),))
+    text = dialect.image_text(target.table, results[0])
+    return [None if text is None else parsed(text)]
+
+
+def _computed(target: Target) -> frozenset[str]:
+    return frozenset(column.name for column in target.table.columns if column.computed is not None)
+
+
+def _plain(target: Target, write: Write) -> Write:
+    computed = _computed(target)
+    return Write(write.verb, {n: v for n, v in write.cells.items() if n not in computed}) if computed else write
+
+
+def _planned(key: str, step: Any, who: Decided) -> Planned:
+    return Planned(key, step, key.partition("/")[0], who.handler, who.date, informed=True)
+
+
+def _operation(
+    kind: type[Operation[Any]], target: Target, values: Mapping[str, Any], row: object, whole: Mapping[str, Any] = {}
+) -> Operation[Any]:
+    """Return a step whose values come from the trail, and need no second look."""
+    made: Any = kind.__new__(kind)
+    made.mapped, made.table, made.values = target.mapped, table_of(target.mapped), dict(values)
+    key = tuple((whole or values).get(name) for name in made.table.key)
+    open_ = any(value is None or type(value).__name__ == "Placeholder" for value in key)
+    made.key_values = None if open_ else key
+    made.row_key = None if open_ else row_key(key)
+    if row is not None:
+        made.row = row
+    return made  # type: ignore[no-any-return]  # made here
+
+
+def _json(payload: Mapping[str, Any]) -> bytes:
+    return canonical(dict(payload))
