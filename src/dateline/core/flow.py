@@ -41,7 +41,7 @@ from dateline.errors import (
     UnknownVersion,
 )
 
-__all__ = ["committed_from", "constraint_refused", "flow", "meta_of", "recorded", "snapshots_of"]
+__all__ = ["committed_from", "constraint_refused", "fitted", "flow", "meta_of", "recorded", "snapshots_of"]
 
 ALONE_AFTER = 5
 """Tries lost in the queue of its subjects, after which a writer queues behind all that still lose."""
@@ -370,12 +370,17 @@ def snapshots_of(cascade: Cascade, seen: tuple[Values, ...]) -> dict[type[Snapsh
         found: dict[str, Any] = {}
         for one in fields:
             values = next(rest)
-            found[one.name] = values[0] if one.plain and len(values) == 1 else _fitting(one, values)
+            found[one.name] = values[0] if one.plain and len(values) == 1 else fitted(one, values)
         made[snapshot] = snapshot(**found)
     return made
 
 
-def _fitting(one: Field, values: Values) -> Any:
+def fitted(one: Field, values: Values) -> Any:
+    """Return what a snapshot holds in a field whose rows, or value, are these.
+
+    Raises:
+        NotFound, TooMany: Where they are fewer or more than its type says.
+    """
     if one.record is None:
         if len(values) > 1:
             raise TooMany(f"{one.path}: more than one value", field=one.path)

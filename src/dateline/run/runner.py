@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from uuid import UUID
@@ -28,14 +28,17 @@ from dateline.core.version import Versions
 from dateline.errors import Refused
 from dateline.run import migrate
 from dateline.run.act import ApproveEffect, CancelEffect, RetryEffect, acting, resuming
+from dateline.run.adopt import adopting
 from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.correct import Choice, correcting
 from dateline.run.engine import async_engine, engine, in_memory
+from dateline.run.moment import AsyncMoment, Moment, drifted, reached
 from dateline.run.path import Asked, Given, Heard, Path, heard
 from dateline.run.replay import comparing, diffing, replaying
 from dateline.run.settings import Settings
 from dateline.run.together import AsyncTogether, Together, async_together, together
+from dateline.sql.drift import Drift
 from dateline.sql.sequencer import sequence
 from dateline.sql.standing import Queued, Standing
 from dateline.sql.verify import Verification, verify
@@ -134,7 +137,7 @@ class Runner(Path):
             NonDeterministic, ReleaseEdited: At its own version, where it comes to something else.
             Unanswerable: Where nothing can be said.
         """
-        return self._driven_aside(replaying(self, event_id, version, tenant))
+        return self.driven_aside(replaying(self, event_id, version, tenant))
 
     def diff(
         self,
@@ -155,7 +158,7 @@ class Runner(Path):
             NoSuchEvent, Unanswerable: As `replay` does.
             Malformed: Where the changed input is none of its kind.
         """
-        return self._driven_aside(diffing(self, event_id, a, b, input, tenant))
+        return self.driven_aside(diffing(self, event_id, a, b, input, tenant))
 
     def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
         """Return how two versions differ about an event that nobody has recorded, on today's state; nothing is written."""
@@ -188,6 +191,28 @@ class Runner(Path):
         """
         choice: Choice = {"items": items, "admit": admit, "revoke": revoke, "closed": closed}
         return self._driven(correcting(self, diff, choice, given, preview=preview))
+
+    def as_of(self, moment: datetime | int) -> Moment:
+        """Return the application's tables as they were: at an instant by the database's clock, or after the event of a number."""
+        return Moment(self, self._driven(reached(self, moment)))
+
+    def adopt(self, table: Any, **given: Unpack[Given]) -> int:
+        """Have the trail know the rows of a table that are older than it, as they are; return how many there were.
+
+        Events of five hundred rows each, which need the right "adopt". Broken off, it goes on where it ended.
+
+        Args:
+            table: The mapped class, or the table's name.
+        """
+        return self._driven(adopting(self, table, given))
+
+    def drift(self, *tables: Any) -> tuple[Drift, ...]:
+        """Compare tables with the trail, row by row; return what was written past it.
+
+        Args:
+            tables: Mapped classes, or tables' names; all that the versions know without any.
+        """
+        return self._driven(drifted(self, tables))
 
     def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
@@ -291,7 +316,7 @@ class Runner(Path):
     def _driven_beside(self, flow: Flow[R]) -> R:
         return self._driven(flow, on=self._beside)
 
-    def _driven_aside(self, flow: Flow[R]) -> R:
+    def driven_aside(self, flow: Flow[R]) -> R:
         """Drive what may make tables beside the real ones: in a session of its own, which ends with it."""
         return self._driven(flow, on=self.aside)
 
@@ -373,7 +398,7 @@ class AsyncRunner(Path):
 
     async def replay(self, event_id: UUID | str, version: date | str | None = None, *, tenant: str = "") -> Decision:
         """As `Runner.replay`."""
-        return await self._driven_aside(replaying(self, event_id, version, tenant))
+        return await self.driven_aside(replaying(self, event_id, version, tenant))
 
     async def diff(
         self,
@@ -385,7 +410,7 @@ class AsyncRunner(Path):
         tenant: str = "",
     ) -> Diff:
         """As `Runner.diff`."""
-        return await self._driven_aside(diffing(self, event_id, a, b, input, tenant))
+        return await self.driven_aside(diffing(self, event_id, a, b, input, tenant))
 
     async def compare(self, event: Event, a: date | str, b: date | str, **given: Unpack[Given]) -> Diff:
         """As `Runner.compare`."""
@@ -405,6 +430,18 @@ class AsyncRunner(Path):
         """As `Runner.correct`."""
         choice: Choice = {"items": items, "admit": admit, "revoke": revoke, "closed": closed}
         return await self._driven(correcting(self, diff, choice, given, preview=preview))
+
+    async def as_of(self, moment: datetime | int) -> AsyncMoment:
+        """As `Runner.as_of`."""
+        return AsyncMoment(self, await self._driven(reached(self, moment)))
+
+    async def adopt(self, table: Any, **given: Unpack[Given]) -> int:
+        """As `Runner.adopt`."""
+        return await self._driven(adopting(self, table, given))
+
+    async def drift(self, *tables: Any) -> tuple[Drift, ...]:
+        """As `Runner.drift`."""
+        return await self._driven(drifted(self, tables))
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
@@ -492,7 +529,7 @@ class AsyncRunner(Path):
     async def _driven_beside(self, flow: Flow[R]) -> R:
         return await self._driven(flow, on=self._beside)
 
-    async def _driven_aside(self, flow: Flow[R]) -> R:
+    async def driven_aside(self, flow: Flow[R]) -> R:
         """As in Runner."""
         return await self._driven(flow, on=self.aside)
 

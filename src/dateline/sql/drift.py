@@ -58,11 +58,13 @@ class LiveRow:
 
     Args:
         place: Its key's values, as the database takes them.
+        text: The image as the database writes it.
     """
 
     key: str
     place: tuple[Any, ...]
     image: Image
+    text: str
 
 
 class Live:
@@ -112,12 +114,12 @@ class Live:
 
     def _row(self, row: Sequence[Any]) -> LiveRow:
         width = len(row) - len(self._readers)
-        image = self._image(Result((row[:width],)))
-        assert image is not None
+        text = self.dialect.image_text(self.target.table, Result((row[:width],)))
+        assert text is not None
         place = tuple(
             value if read is None else read(value) for read, value in zip(self._readers, row[width:], strict=True)
         )
-        return LiveRow(row_key(place), place, image)
+        return LiveRow(row_key(place), place, parsed(text), text)
 
 
 def drifting(dialect: Dialect, target: Target) -> Flow[list[Drift]]:

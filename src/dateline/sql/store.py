@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
 from dateline.sql.feed import Feed
-from dateline.sql.perform import Assigned, Performer
+from dateline.sql.perform import Assigned, Images, Performer
 from dateline.sql.postgres import Postgres, PostgresReading
 from dateline.sql.record import Recorder
 from dateline.sql.single import Single
@@ -189,15 +190,40 @@ class SqlStore:
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
+        seq, recorded_at = yield from self._added(draft, event, lists, (end,), undo, joined=joined)
+        return Written(seq, _instant(recorded_at, self.dialect), told)
+
+    def add(self, draft: Draft, rows: Sequence[Change], images: Images) -> Flow[Written]:
+        """Record changes that stand in the tables already, inside an open transaction.
+
+        Args:
+            images: Each row's text before and after, as the database writes it.
+        """
+        event, lists, told = self.recorder.recording(draft, rows, images, {})
+        undo = Statement("ROLLBACK", name="undo")
+        seq, recorded_at = yield from self._added(draft, event, lists, (), undo, joined=False)
+        return Written(seq, _instant(recorded_at, self.dialect), told)
+
+    def _added(
+        self,
+        draft: Draft,
+        event: Statement,
+        lists: Mapping[str, Sequence[Any]],
+        end: tuple[Statement, ...],
+        undo: Statement,
+        *,
+        joined: bool,
+    ) -> Flow[Sequence[Any]]:
+        """Record the event, then what hangs on its number; return the number and the database's clock."""
+        ends = bool(end) and not joined
         if self.dialect.near:
             [made] = yield from self._tried(Batch((event,)), undo, joined)
             rest = self.recorder.rest(draft, lists, made.rows[0])
-            yield from self._tried(Batch((*rest, end), ends=not joined), undo, joined)
+            yield from self._tried(Batch((*rest, *end), ends=ends), undo, joined)
         else:
             rest = self.recorder.rest(draft, lists)
-            made, *_ = yield from self._tried(Batch((event, *rest, end), ends=not joined), undo, joined)
-        seq, recorded_at = made.rows[0]
-        return Written(seq, _instant(recorded_at, self.dialect), told)
+            made, *_ = yield from self._tried(Batch((event, *rest, *end), ends=ends), undo, joined)
+        return made.rows[0]
 
     def _at_once(
         self,
