@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from typing import Annotated
@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from dateline.cli import effects as about_effects
+from dateline.cli import replay as about_replay
 from dateline.cli import versions as about_versions
-from dateline.cli.common import Database, Json, Paper, day, loaded, write
+from dateline.cli.common import Database, Json, Paper, day, instant, loaded, write
 from dateline.cli.document import text
 from dateline.cli.timeline import show
 from dateline.core.document import document
@@ -28,14 +29,6 @@ app = typer.Typer(
     # Typer's own tracebacks show local variables, and those hold what people entered.
     pretty_exceptions_enable=False,
 )
-
-
-def _instant(told: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(told)
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{told!r} is no instant; write 2018-08-01, or 2018-08-01T09:30+02:00") from None
 
 
 def _shown(version: bool) -> None:
@@ -124,12 +117,10 @@ def trail(
     row: Annotated[str | None, typer.Option(help="With --table: the row's key.")] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(
-            parser=_instant, metavar="INSTANT", help="The earliest that counts; without a zone, UTC is meant."
-        ),
+        typer.Option(parser=instant, metavar="INSTANT", help="The earliest that counts; without a zone, UTC is meant."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=_instant, metavar="INSTANT", help="The first that is too late.")
+        datetime | None, typer.Option(parser=instant, metavar="INSTANT", help="The first that is too late.")
     ] = None,
     tenant: Annotated[str, typer.Option(help="Whose data, in an application that keeps tenants apart.")] = "",
     after: Annotated[int | None, typer.Option(metavar="SEQ", help="Go on after this event.")] = None,
@@ -176,3 +167,4 @@ def trail(
 
 app.add_typer(about_versions.app)
 app.add_typer(about_effects.app)
+app.add_typer(about_replay.app)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from dateline.core.version import Versions
+from dateline.core.version import Versions as Loaded
 from dateline.errors import BadVersion
 from dateline.run.loading import load
 
-__all__ = ["Database", "Json", "Left", "Paper", "day", "loaded", "write"]
+__all__ = ["Database", "Json", "Left", "Paper", "Versions", "day", "instant", "loaded", "write"]
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that stay.")]
 
@@ -27,6 +27,21 @@ Database = Annotated[
         help="The database: sqlite:///file.db or postgresql://user@host/name.",
     ),
 ]
+
+
+Versions = Annotated[
+    str,
+    typer.Option(envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."),
+]
+
+
+def instant(told: str) -> datetime:
+    """Return the instant that an option names."""
+    try:
+        found = datetime.fromisoformat(told)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{told!r} is no instant; write 2018-08-01, or 2018-08-01T09:30+02:00") from None
 
 
 def day(told: str) -> date:
@@ -57,8 +72,11 @@ def write(line: str) -> None:
         raise Left from None
 
 
-def loaded(name: str) -> Versions:
+def loaded(name: str, *, ahead: bool = False) -> Loaded:
     """Return the versions of a dotted name, found from where one stands.
+
+    Args:
+        ahead: With what stands in `next`.
 
     Raises:
         Unloadable: Where they are not there, or break a rule.
@@ -66,6 +84,6 @@ def loaded(name: str) -> Versions:
     # As with `python -m`: the application lies where one stands.
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return load(name)
+        return load(name, ahead=ahead)
     except (ImportError, SyntaxError) as error:
         raise BadVersion(f"{name} cannot be imported: {type(error).__name__}: {error}") from error

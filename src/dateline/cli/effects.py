@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from dateline.cli.common import Database, Json, Paper, loaded, write
+from dateline.cli.common import Database, Json, Paper, Versions, loaded, write
 from dateline.cli.document import printable, text
 from dateline.core.meta import Actor
 from dateline.core.outcome import Committed
@@ -32,10 +32,6 @@ stepping = typer.Typer(
 )
 app.add_typer(stepping, name="effects")
 
-Versions = Annotated[
-    str,
-    typer.Option(envvar="DATELINE_VERSIONS", metavar="NAME", help="The application's versions, such as shop.versions."),
-]
 Who = Annotated[str, typer.Option("--actor", metavar="ID", help="Who does it; it is recorded.")]
 Why = Annotated[str | None, typer.Option("--reason", help="Why; it is recorded.")]
 Tenant = Annotated[str, typer.Option(help="Whose data, in an application that keeps tenants apart.")]

@@ -9,7 +9,7 @@ import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -33,12 +33,13 @@ _MEANT = re.compile(r"v\d.*|(v(er(sion)?)?[-_.]?)?\d{4}[-_.]?\d.*", re.IGNORECAS
 _NUMBERS = re.compile(r"(\d{4})(?:[-_.](\d\d?)[-_.](\d\d?)|(\d\d)(\d\d))(?!\d)")
 
 
-def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versions:
+def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC, ahead: bool = False) -> Versions:
     """Return the versions of a package: one folder a date, such as `v2018_07_30`, each a package of modules.
 
     Args:
         versions: The package, or its dotted name; never a path, which would make every class twice.
         zone: Whose midnights the dates begin at.
+        ahead: What stands in `next`, without a date yet, is a version of the day after the newest.
 
     Raises:
         Unloadable: Naming file, function and mend.
@@ -72,12 +73,33 @@ def load(versions: str | ModuleType | Versions, *, zone: tzinfo = UTC) -> Versio
             layers.append(Layer.of(since, module))
             sources.update(_sources(module))
         found.append(Version(day, begins.astimezone(UTC), title, why.strip(), **ends, folds=tuple(sorted(folds))))
+    if ahead and found:
+        day = max(one.date for one in found) + timedelta(days=1)
+        package = _next(root)
+        for module in _modules(package):
+            layers.append(Layer.of(day, module))
+            sources.update(_sources(module))
+        found.append(Version(day, datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC), "next"))
     if not found:
         raise BadVersion(f"{root.__name__} holds no versions; add a folder such as v2024_01_01 with an __init__.py")
     made = Versions(tuple(sorted(found, key=lambda version: version.date)), tuple(layers), sources)
     for cascade in made.cascades():
         askable(cascade)
     return made
+
+
+def _next(root: ModuleType) -> ModuleType:
+    """Return the package in which the next version is written.
+
+    Raises:
+        BadVersion: Where there is none.
+    """
+    try:
+        return importlib.import_module(f"{root.__name__}.next")
+    except ModuleNotFoundError as error:
+        if error.name == f"{root.__name__}.next":
+            raise BadVersion(f"there is no {root.__name__}.next; `dateline new` makes it") from error
+        raise
 
 
 def record(root: Path) -> dict[str, Any]:

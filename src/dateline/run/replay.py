@@ -26,7 +26,7 @@ from dateline.sql.restore import tables_of
 from dateline.sql.trail import MOST, Filters
 from dateline.sql.world import World
 
-__all__ = ["comparing", "corrections_of", "diffing", "recorded", "replaying"]
+__all__ = ["comparing", "corrections_of", "diffing", "recorded", "replaying", "since_recorded"]
 
 
 def replaying(path: Path, of: UUID | str, version: date | str | None, tenant: str) -> Flow[Decision]:
@@ -96,6 +96,12 @@ def diffing(
     return Diff.of(
         before, after, kind=entry.kind, event_id=entry.id, seq=entry.seq, asked=changed or None, baseline=baseline
     )
+
+
+def since_recorded(path: Path, entry: Entry, made: Decision) -> Flow[Diff]:
+    """Return how what stands of an event differs from what was decided of it anew."""
+    stands = standing(entry, (yield from corrections_of(path, entry)))
+    return Diff.of(stands.decision, made, kind=entry.kind, event_id=entry.id, seq=entry.seq, baseline=stands.baseline)
 
 
 def comparing(path: Path, event: Event, a: date | str, b: date | str, given: Given) -> Flow[Diff]:

@@ -316,6 +316,10 @@ class Runner(Path):
     def _driven_beside(self, flow: Flow[R]) -> R:
         return self._driven(flow, on=self._beside)
 
+    def driven(self, flow: Flow[R]) -> R:
+        """Drive a flow of this runner's to its end."""
+        return self._driven(flow)
+
     def driven_aside(self, flow: Flow[R]) -> R:
         """Drive what may make tables beside the real ones: in a session of its own, which ends with it."""
         return self._driven(flow, on=self.aside)

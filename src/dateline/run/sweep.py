@@ -7,21 +7,25 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import func, select
 
+from dateline.core.correction import CorrectEvent
 from dateline.core.decision import Decision
 from dateline.core.entry import Entry, Page
 from dateline.core.replay import DECIDED, PERFORMED, Again, again, deviation
 from dateline.core.request import Flow
 from dateline.core.tally import Tally
-from dateline.core.version import Versions
 from dateline.errors import DatelineError, HandlerFault, TrailFault, Unanswerable
 from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive
+from dateline.run.loading import load
 from dateline.run.path import Path
 from dateline.run.runner import Runner
 from dateline.sql import tables
@@ -31,10 +35,15 @@ from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.trail import Filters
 from dateline.sql.world import Asking, World
 
-__all__ = ["Sweep", "swept"]
+__all__ = ["Sweep", "clock_can_be_shifted", "differing", "swept"]
 
 CHUNK = 10_000
 """Numbers of events that a process takes at once."""
+
+BATCH = 500
+"""The same where each difference is performed before the next are looked for."""
+
+Taken: TypeAlias = Callable[[Entry, Decision, bool], None] | None
 
 PATIENCE = timedelta(hours=1)
 """How long a read may be tried again; a replay makes nobody wait."""
@@ -48,7 +57,9 @@ class Sweep:
         database: The database's URL.
         versions: The versions' dotted name.
         version: Under which date; without it, each under its own, and then it must be byte for byte what was recorded.
-        load: What makes the versions of their name, where they are not loaded as usual; it must be known by name to other processes.
+        base: Compare with what is decided under this date, rather than with what was recorded.
+        ahead: Load what stands in `next` too, as a version after the newest.
+        odd: In processes with another seed of hashes, time zone and clock, so that what depends on one of them shows.
         filters: As for `Filters`; all events of all tenants without any.
         after: The number of the event before the first.
     """
@@ -56,13 +67,15 @@ class Sweep:
     database: str
     versions: str
     version: date | None = None
-    load: Callable[[str], Versions] | None = None
+    base: date | None = None
+    ahead: bool = False
+    odd: bool = False
     filters: Mapping[str, Any] = field(default_factory=dict)
     after: int = 0
 
     def runner(self) -> Runner:
         """Return a runner that reads what is to be decided again."""
-        return Runner(self.database, versions=self.versions if self.load is None else self.load(self.versions))
+        return Runner(self.database, versions=load(self.versions, ahead=self.ahead))
 
 
 def swept(
@@ -82,7 +95,7 @@ def swept(
         last = _driven(runner, _last(runner))
         chunks = [(start, min(start + CHUNK, last)) for start in range(sweep.after, last, CHUNK)]
         count = min(processes or os.cpu_count() or 1, len(chunks))
-        if count <= 1:
+        if count <= 1 and not (sweep.odd and chunks):
             one = _Worker(sweep, runner)
             try:
                 for chunk in chunks:
@@ -92,24 +105,101 @@ def swept(
                 one.close()
             return tally
     context = multiprocessing.get_context("spawn")
-    with context.Pool(count, _begun, (sweep, [*sys.path])) as pool:
+    with _environment(_ODD if sweep.odd else {}), context.Pool(count, _begun, (sweep, [*sys.path])) as pool:
         for (_, end), found in zip(chunks, pool.imap(_chunk, chunks), strict=True):
             tally.add(found)
             told(tally, end, last)
     return tally
 
 
-_worker: list[_Worker] = []
-"""The one of this process, where it is one of several."""
+_ODD = {"PYTHONHASHSEED": "20130201", "TZ": "Pacific/Chatham"}
+"""Another order of sets than most, and a zone of three quarters of an hour."""
+
+_CLOCK = datetime(2037, 11, 29, 23, 59, 58, tzinfo=UTC)
+
+
+@contextmanager
+def _environment(changed: Mapping[str, str]) -> Iterator[None]:
+    """Have the processes that are begun meanwhile find other variables."""
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def clock_can_be_shifted() -> bool:
+    """Tell whether freezegun is here, which shows handlers another time than it is."""
+    return find_spec("freezegun") is not None
+
+
+def differing(
+    sweep: Sweep, runner: Runner, told: Callable[[Tally, int, int], object] = lambda tally, seq, last: None
+) -> Iterator[tuple[Entry, Decision]]:
+    """Yield each event that is decided otherwise than it was recorded, or was corrected before, with what is decided; in their order.
+
+    Args:
+        told: As for `swept`.
+    """
+    last, roots = _driven(runner, _last(runner)), _driven(runner, _roots(runner))
+    tally = Tally()
+    worker = _Worker(sweep, runner)
+    try:
+        for start in range(sweep.after, last, BATCH):
+            found: list[tuple[Entry, Decision]] = []
+
+            def taken(entry: Entry, made: Decision, differs: bool, found: list[Any] = found) -> None:
+                if differs or entry.id in roots:
+                    found.append((entry, made))
+
+            end = min(start + BATCH, last)
+            tally.add(worker.chunk(start, end, taken))
+            yield from found
+            told(tally, end, last)
+    finally:
+        worker.close()
+
+
+def _roots(path: Path) -> Flow[frozenset[UUID]]:
+    """Return the events that were corrected."""
+    e = tables.event.c
+    query = select(e.cause).where(e.kind == CorrectEvent.__kind__, e.outcome == "committed").distinct()
+    results: list[Result] = yield Batch((compiled(query, path.store.dialect.sql).statement("trail", {}),))
+    return frozenset(UUID(str(row[0])) for row in results[0].rows)
+
+
+_worker: list[_Worker | Exception] = []
+"""The one of this process, where it is one of several; or why there is none."""
 
 
 def _begun(sweep: Sweep, path: Sequence[str]) -> None:
     sys.path[:] = path
-    _worker.append(_Worker(sweep, sweep.runner()))
+    try:
+        made: _Worker | Exception = _Worker(sweep, sweep.runner())
+    except Exception as error:  # noqa: BLE001 - raised by the first chunk: here, the pool would begin processes for ever
+        made = error
+    _worker.append(made)
+    if sweep.odd and clock_can_be_shifted():
+        from freezegun import freeze_time  # noqa: PLC0415 - only where it is asked for, and where it is
+
+        # After all is loaded, and for the application's modules alone.
+        freeze_time(_CLOCK, tick=True, ignore=list(_REAL)).start()
+
+
+_REAL = ("dateline", "psycopg", "sqlalchemy", "pydantic", "pydantic_core", "multiprocessing", "threading", "asyncio")
+"""Packages that go on seeing the time that it is."""
 
 
 def _chunk(chunk: tuple[int, int]) -> Tally:
-    return _worker[0].chunk(*chunk)
+    held = _worker[0]
+    if isinstance(held, Exception):
+        raise held
+    return held.chunk(*chunk)
 
 
 def _last(path: Path) -> Flow[int]:
@@ -151,13 +241,17 @@ class _Worker:
         self.aside.close()
         self.reading.close()
 
-    def chunk(self, after: int, until: int) -> Tally:
-        """Decide the events behind one number, up to and with another."""
+    def chunk(self, after: int, until: int, taken: Taken = None) -> Tally:
+        """Decide the events behind one number, up to and with another.
+
+        Args:
+            taken: Is told of each event what is decided of it, and whether that differs.
+        """
         tally = Tally()
         if after != self.reached:
             _driven(self.runner, self.world.forward(after + 1), self.aside)
         for page in self._pages(after, until, tally):
-            _driven(self.runner, _decided(self.runner, page, self.world, self.sweep.version, tally), self.aside)
+            _driven(self.runner, _decided(self.runner, page, self.world, self.sweep, tally, taken), self.aside)
         _driven(self.runner, self.world.forward(until + 1), self.aside)
         self.reached = until
         return tally
@@ -181,26 +275,45 @@ class _Worker:
         return trail.page(filters, versions, unreadable=unreadable)
 
 
-def _decided(path: Path, entries: Sequence[Entry], world: World, version: date | None, tally: Tally) -> Flow[None]:
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An event that is decided as soon as what it misses is there.
+
+    Args:
+        base: The same under the date that it is compared with; None where that is the record.
+        start: Where in the answers those to its questions begin.
+    """
+
+    one: Again
+    base: Again | None
+    asking: Asking | None
+    start: int
+
+
+def _decided(
+    path: Path, entries: Sequence[Entry], world: World, sweep: Sweep, tally: Tally, taken: Taken
+) -> Flow[None]:
     """Decide a page of entries; what they miss is asked for in one trip, each as of its own place."""
-    waiting: list[tuple[Again, Asking | None, int]] = []
+    waiting: list[_Waiting] = []
     statements: list[Statement] = []
     for entry in entries:
         try:
             if entry.outcome not in DECIDED or entry.kind in PERFORMED:
                 continue
-            one = again(entry, path.versions, version)
-            asking = world.asking(one.missing) if one.missing else None
+            one = again(entry, path.versions, sweep.version)
+            base = None if sweep.base is None else again(entry, path.versions, sweep.base)
+            missing = {field.place: field for both in (one, base) if both is not None for field in both.missing}
+            asking = world.asking(tuple(missing.values())) if missing else None
             if asking is not None and not world.standing(asking):
-                yield from _flushed(waiting, statements, version, tally)
+                yield from _flushed(waiting, statements, sweep, tally, taken)
                 world.seq = entry.seq
                 yield from world.stands(asking)
             if asking is not None and world.doubtful(asking, entry.seq):
-                yield from _flushed(waiting, statements, version, tally)
+                yield from _flushed(waiting, statements, sweep, tally, taken)
                 found = yield from world.asked(asking, one.event, entry.seq)
-                _took(one, found, version, tally)
+                _took(one, base, found, sweep, tally, taken)
             else:
-                waiting.append((one, asking, len(statements)))
+                waiting.append(_Waiting(one, base, asking, len(statements)))
                 statements += asking.reading.statements(one.event, {}) if asking is not None else ()
         except Unanswerable as error:
             tally.said_nothing(entry.seq, _reason(error))
@@ -208,7 +321,7 @@ def _decided(path: Path, entries: Sequence[Entry], world: World, version: date |
             tally.broke(entry.seq, _reason(error))
         finally:
             statements += _moved(world, entry)
-    yield from _flushed(waiting, statements, version, tally)
+    yield from _flushed(waiting, statements, sweep, tally, taken)
 
 
 def _moved(world: World, entry: Entry) -> list[Statement]:
@@ -220,34 +333,34 @@ def _moved(world: World, entry: Entry) -> list[Statement]:
 
 
 def _flushed(
-    waiting: list[tuple[Again, Asking | None, int]],
-    statements: list[Statement],
-    version: date | None,
-    tally: Tally,
+    waiting: list[_Waiting], statements: list[Statement], sweep: Sweep, tally: Tally, taken: Taken
 ) -> Flow[None]:
     results: list[Result] = []
     if statements:
         begin, end = Statement("BEGIN"), Statement("COMMIT")
         results = (yield Batch((begin, *statements, end), opens=True, ends=True))[1:-1]
-    for one, asking, start in waiting:
+    for held in waiting:
+        seq = held.one.entry.seq
         try:
-            _took(one, _found(asking, results[start:]), version, tally)
+            found = None if held.asking is None else held.asking.found(results[held.start :])
+            _took(held.one, held.base, found, sweep, tally, taken)
         except Unanswerable as error:
-            tally.said_nothing(one.entry.seq, _reason(error))
+            tally.said_nothing(seq, _reason(error))
         except (HandlerFault, TrailFault) as error:
-            tally.broke(one.entry.seq, _reason(error))
+            tally.broke(seq, _reason(error))
     waiting.clear()
     statements.clear()
 
 
-def _found(asking: Asking | None, results: Sequence[Result]) -> Mapping[str, Any] | None:
-    return None if asking is None else asking.found(results)
-
-
-def _took(one: Again, found: Mapping[str, Any] | None, version: date | None, tally: Tally) -> None:
+def _took(
+    one: Again, base: Again | None, found: Mapping[str, Any] | None, sweep: Sweep, tally: Tally, taken: Taken
+) -> None:
     made = one.decided(found)
-    strict = deviation(one.entry, made) if version is None else None
-    tally.took(one.entry.seq, Decision.recorded(one.entry), made, strict=strict)
+    before = Decision.recorded(one.entry) if base is None else base.decided(found)
+    strict = deviation(one.entry, made) if sweep.version is None else None
+    differs = tally.took(one.entry.seq, before, made, strict=strict)
+    if taken is not None:
+        taken(one.entry, made, differs)
 
 
 def _reason(error: DatelineError) -> str:
