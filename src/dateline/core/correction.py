@@ -402,11 +402,10 @@ def write_of(part: Part, entry: Entry) -> tuple[str, Write]:
     cells = {**part.cells, **(part.hidden or {}).get("cells", {})}
     if part.verb not in ("insert", "update"):
         return row, Write(part.verb)
-    if done is not None and done.after is not None and (part.row in ("", done.row_key)):
+    if done is not None and done.after is not None and part.row in ("", done.row_key):
+        # What only the database could know is taken of what it wrote; the rest may be what later events make of the row.
         named = done.after if done.verb == "insert" else done.declared
-        cells |= {
-            name: done.after[name] for name in named if name in done.after and (name in cells or part.verb == "insert")
-        }
+        cells |= {name: done.after[name] for name in named if name in done.after and name not in cells}
     return row, Write(part.verb, cells)
 
 

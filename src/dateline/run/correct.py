@@ -424,8 +424,6 @@ class _Correcting:
                 if step is not None:
                     planned.append(step)
                 parts.append(self._part(item, place, verdict, len(planned) - 1 if step is not None else 0))
-        whole = all(one.performed for one in found.items if one.item.shown.sort == "rejection")
-        outcome = self.diff.after.outcome if whole else self.stands.decision.outcome
         assert self.diff.after.plan is not None
         event = CorrectEvent(
             root=found.root,
@@ -434,7 +432,8 @@ class _Correcting:
             changed=dict(self.diff.asked) if self.diff.asked else None,
             parts=tuple(parts),
             wants=tuple(wants),
-            outcome=outcome,
+            # Whoever performs a part of an admission has admitted it; what is left of it stays open.
+            outcome=self.diff.after.outcome,
             rejections=tuple(
                 {
                     "key": r.key,
@@ -518,9 +517,12 @@ class _Correcting:
         shown = item.shown
         personal = self.path.store.recorder.sealer.personal(place.target.mapped)
         effective = verdict.effective
-        told = item.after[-1].values if item.after else {}
-        if verdict.conflicts and item.before:
-            told = {**told, **{n: v for n, v in item.before[-1].values.items() if n in verdict.conflicts}}
+        told = dict(item.after[-1].values) if item.after else {}
+        if verdict.conflicts:
+            # What was left alone stands as it stood, and stays open.
+            stood = item.before[-1].values if item.before else {}
+            told = {name: value for name, value in told.items() if name not in verdict.conflicts}
+            told |= {name: value for name, value in stood.items() if name in verdict.conflicts}
         declared = {name: value for name, value in told.items() if value is not OPEN}
         image = {**(place.past.live or {}), **effective.cells}
         hidden = {
