@@ -404,7 +404,7 @@ def write_of(part: Part, entry: Entry) -> tuple[str, Write]:
         return row, Write(part.verb)
     if done is not None and done.after is not None and part.row in ("", done.row_key):
         # What only the database could know is taken of what it wrote; the rest may be what later events make of the row.
-        named = done.after if done.verb == "insert" else done.declared
+        named = done.after if part.verb == "insert" else part.declared
         cells |= {name: done.after[name] for name in named if name in done.after and name not in cells}
     return row, Write(part.verb, cells)
 

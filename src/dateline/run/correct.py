@@ -62,7 +62,7 @@ from dateline.errors import (
 from dateline.run import log
 from dateline.run.path import Given, Path
 from dateline.run.replay import corrections_of, recorded
-from dateline.sql.restore import Image, Target, keyed, tables_of, values_of
+from dateline.sql.restore import Image, Target, key_values, keyed, tables_of, values_of
 from dateline.sql.standing import Standing as Queue
 from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.together import closing, opening
@@ -381,7 +381,7 @@ class _Correcting:
             return keyed(self.dialect, target, images[-1])
         if change is not None and change.key_values is not None and row_key(change.key_values) == key:
             return {f"k{n}": value for n, value in enumerate(change.key_values)}
-        return None
+        return key_values(self.dialect, target, key)
 
     def _readers(self, place: _Place, verdict: Verdict) -> list[int]:
         """Return the later events that saw the row's cells which change here."""

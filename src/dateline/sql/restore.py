@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sqlalchemy import Table as SqlTable
+from sqlalchemy import types as sqltypes
 
+from dateline.core.canon import parsed
 from dateline.core.table import table_of
 from dateline.core.version import Versions
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Statement
 
-__all__ = ["Image", "Restorer", "Target", "keyed", "tables_of", "values_of"]
+__all__ = ["Image", "Restorer", "Target", "key_values", "keyed", "tables_of", "values_of"]
 
 Image: TypeAlias = Mapping[str, Any]
 """A row by its columns' names in the database, as JSON's types."""
@@ -92,6 +94,20 @@ def keyed(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
     """Return the key of an image's row as `key_matches` names it: `k0`, `k1` and so on."""
     columns = target.table.primary_key.columns
     return {f"k{n}": dialect.valued(c.type)(image[c.name]) for n, c in enumerate(columns)}
+
+
+def key_values(dialect: Dialect, target: Target, key: str) -> dict[str, Any] | None:
+    """Return a key's values, as `keyed` does, of its text; None where the text does not tell."""
+    columns = list(target.table.primary_key.columns)
+    try:
+        told = [key] if len(columns) == 1 else parsed(key)
+        made = {}
+        for n, (column, value) in enumerate(zip(columns, told, strict=True)):
+            whole = isinstance(column.type, sqltypes.Integer)
+            made[f"k{n}"] = int(value) if whole else dialect.valued(column.type)(value)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    return made
 
 
 def values_of(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
