@@ -11,6 +11,7 @@ import typer
 
 from dateline.cli import effects as about_effects
 from dateline.cli import replay as about_replay
+from dateline.cli import tables as about_tables
 from dateline.cli import versions as about_versions
 from dateline.cli.common import Database, Json, Paper, day, instant, loaded, write
 from dateline.cli.document import text
@@ -168,3 +169,4 @@ def trail(
 app.add_typer(about_versions.app)
 app.add_typer(about_effects.app)
 app.add_typer(about_replay.app)
+app.add_typer(about_tables.app)
