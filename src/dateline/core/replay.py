@@ -20,7 +20,7 @@ from dateline.core.outcome import Values
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Field
 from dateline.core.version import Versions
-from dateline.errors import Malformed, NotFound, Refused, TooMany, Unanswerable
+from dateline.errors import Erased, Malformed, NotFound, Refused, TooMany, Unanswerable
 
 __all__ = ["DECIDED", "PERFORMED", "Again", "again", "deviation", "recalled", "replayed"]
 
@@ -110,6 +110,8 @@ def again(
     if versions.shape(entry.kind, day) is None and event is None:
         # A kind that nobody handles is recorded as it is.
         return Again(entry, Event.model_construct(), day, None, ())
+    if any(at.startswith("/input/") for at in entry.erased):
+        raise Erased(f"event {entry.seq}: of what was asked something was erased")
     if event is None:
         raise Unanswerable(f"event {entry.seq}: no version at hand reads {entry.kind} in the shape of {entry.shape}")
     try:
@@ -123,6 +125,11 @@ def again(
         raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
     same = stands(cascade, before, event) if changed and stands is not None else (True,) * len(cascade.fields)
     snapshot = entry.snapshot if cascade.fields else {}
+    for one in cascade.fields:
+        if any(at.startswith(f"/snapshot/{one.place}/") for at in entry.erased):
+            raise Erased(
+                f"event {entry.seq}, under {chosen}: of what the decision sees in {one.place} something was erased"
+            )
     try:
         seen = tuple(
             recalled(one, snapshot) if here and one.place in snapshot else None

@@ -115,10 +115,14 @@ class Request:
 
 @internal()
 class Claim:
-    """Who has a request key: the event, and the salted digest of the request it came with."""
+    """Who has a request key: the event, and the salted digest of the request it came with.
+
+    Args:
+        salt: None where something of the request was erased: then nobody can tell what it was.
+    """
 
     event: UUID
-    salt: bytes
+    salt: bytes | None
     request: str
 
 

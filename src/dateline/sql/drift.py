@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, bindparam, func, literal_column, select, tuple_
 
 from dateline.core.canon import parsed
+from dateline.core.personal import ERASED
 from dateline.core.request import Flow
 from dateline.core.table import row_key
 from dateline.sql import tables
@@ -49,7 +50,11 @@ class Drift:
         if self.recorded is None or self.found is None:
             return tuple(self.recorded or self.found or ())
         found = self.found
-        return tuple(name for name, value in self.recorded.items() if name in found and found[name] != value)
+        return tuple(
+            name
+            for name, value in self.recorded.items()
+            if name in found and found[name] != value and ERASED not in (value, found[name])
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,8 @@ class _Stored:
 
     def personal(self, entry: Entry) -> Mapping[str, Any]:
         """Return where personal values stand."""
-        return {"personal": frozenset(self.values())}
+        erased = (one["path"] for one in self._entries.read(self._rows, PERSONAL) if one["value"] is None)
+        return {"personal": frozenset(self.values()), "erased": frozenset(erased)}
 
 
 _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
@@ -225,7 +226,7 @@ _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
     "operations": _Stored.operations,
     "effects": _Stored.effects,
     "subjects": _Stored.subjects,
-    "personal": _Stored.personal,
+    **dict.fromkeys(("personal", "erased"), _Stored.personal),
 }
 
 

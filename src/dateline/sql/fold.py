@@ -70,10 +70,13 @@ class _Row:
 
 
 def agree(one: Image | None, other: Image | None) -> bool:
-    """Tell whether two images are of one state; columns that only one of them knows came or went with the table."""
+    """Tell whether two images are of one state.
+
+    Columns that only one of them knows came or went with the table; and of what was erased, nobody can tell.
+    """
     if one is None or other is None:
         return one is other
-    return all(other[name] == value for name, value in one.items() if name in other)
+    return all(other[name] == value or ERASED in (value, other[name]) for name, value in one.items() if name in other)
 
 
 class Fold:

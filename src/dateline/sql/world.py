@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Column
+from sqlalchemy import Column, String
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression
@@ -16,9 +16,10 @@ from sqlalchemy.sql.elements import BinaryExpression
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.outcome import Values
+from dateline.core.personal import ERASED
 from dateline.core.request import Flow
-from dateline.core.snapshot import Field
-from dateline.errors import Malformed, Unanswerable
+from dateline.core.snapshot import Field, key_of
+from dateline.errors import Erased, Malformed, Unanswerable
 from dateline.sql.dialect import Dialect, Reading, select_of
 from dateline.sql.drift import drifting
 from dateline.sql.fold import Fold, Left
@@ -54,11 +55,13 @@ class Asking:
 
     Args:
         targets: The tables that they read.
+        erased: By table and row the columns whose value was erased; the world's own.
     """
 
     fields: tuple[Field, ...]
     reading: Reading
     targets: tuple[Target, ...]
+    erased: Mapping[str, Mapping[str, frozenset[str]]]
 
     def found(self, results: Sequence[Result]) -> dict[str, Values]:
         """Return what was found for each field.
@@ -69,7 +72,13 @@ class Asking:
         try:
             values = self.reading.answer(results).values
         except Malformed as error:
+            if any(self.erased.get(target.name) for target in self.targets):
+                # Where a text was, a text stands; where a number was, nothing does, and that fits no record.
+                raise Erased("of what the decision sees something was erased") from error
             raise Unanswerable(f"what the trail says of a row does not fit: {error}") from error
+        for one, held in zip(self.fields, values, strict=True):
+            if one.table is not None and self.erased.get(one.table.name):
+                _told(one, held, self.erased[one.table.name])
         return {one.place: held for one, held in zip(self.fields, values, strict=True)}
 
 
@@ -88,6 +97,7 @@ class World:
     _made: dict[str, Target] = field(default_factory=dict, init=False)
     _gaps: dict[str, tuple[_Gap, ...]] = field(default_factory=dict, init=False)
     _askings: dict[tuple[int, ...], Asking] = field(default_factory=dict, init=False)
+    _erased: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.restorer = Restorer(self.dialect, beside=True)
@@ -112,7 +122,7 @@ class World:
                         )
                     read[target.name] = target
             reading = self.dialect.reading(_Fields(fields), keyed=False, look=False)
-            self._askings[key] = Asking(fields, reading, tuple(read.values()))
+            self._askings[key] = Asking(fields, reading, tuple(read.values()), self._erased)
         return self._askings[key]
 
     def standing(self, asking: Asking) -> bool:
@@ -128,9 +138,21 @@ class World:
                 yield Batch(tuple(self._become(target, one) for one in rows))
         self.seq = max(seq, self.seq)
 
+    def _put(self, target: Target, key: str, image: Image) -> Statement:
+        """Write a row; what was erased of it stands empty, and is known to be."""
+        names = frozenset(name for name, value in image.items() if value == ERASED)
+        rows = self._erased.setdefault(target.name, {})
+        if not names:
+            if rows:
+                rows.pop(key, None)
+            return self.restorer.put(target, image)
+        rows[key] = names
+        texts = {column.name for column in target.table.columns if isinstance(column.type, String)}
+        return self.restorer.put(target, {n: None if n in names - texts else value for n, value in image.items()})
+
     def _become(self, target: Target, one: Left) -> Statement:
         if one.image is not None:
-            return self.restorer.put(target, one.image)
+            return self._put(target, one.key, one.image)
         assert one.before is not None
         return self.restorer.take(target, one.before)
 
@@ -156,7 +178,7 @@ class World:
             after: str | None = None
             while rows := (yield from self.fold.page(target, self.seq, after)):
                 after = rows[-1].key
-                puts = [self.restorer.put(target, one.image) for one in rows if one.image is not None]
+                puts = [self._put(target, one.key, one.image) for one in rows if one.image is not None]
                 if puts:
                     yield Batch((Statement("BEGIN"), *puts, Statement("COMMIT")), opens=True, ends=True)
 
@@ -174,7 +196,7 @@ class World:
             if target is None:
                 continue
             if one.after is not None:
-                yield self.restorer.put(target, one.after)
+                yield self._put(target, one.row_key, one.after)
             elif one.before is not None:
                 yield self.restorer.take(target, one.before)
         self.seq = entry.seq + 1
@@ -194,21 +216,34 @@ class World:
         found = asking.found(results)
         for target, gap in self.doubtful(asking, seq):
             # Asked again with the row as it was met: where that makes no difference, it does not matter when it was written.
-            there = self._swap(target, gap.recorded, gap.image)
-            back = self._swap(target, gap.image, gap.recorded)
+            there = self._swap(target, gap.key, gap.recorded, gap.image)
+            back = self._swap(target, gap.key, gap.image, gap.recorded)
             results = (yield Batch((*there, *statements, *back)))[len(there) : len(there) + len(statements)]
             if asking.found(results) != found:
                 raise Unanswerable(f"the decision sees a row of {target.name} that was written past the trail")
         return found
 
-    def _swap(self, target: Target, old: Image | None, new: Image | None) -> tuple[Statement, ...]:
+    def _swap(self, target: Target, key: str, old: Image | None, new: Image | None) -> tuple[Statement, ...]:
         made = [self.restorer.take(target, old)] if old is not None else []
-        return (*made, *([self.restorer.put(target, new)] if new is not None else []))
+        return (*made, *([self._put(target, key, new)] if new is not None else []))
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
     fields: tuple[Field, ...]
+
+
+def _told(one: Field, values: Values, erased: Mapping[str, frozenset[str]]) -> None:
+    """Refuse an answer that holds what was erased.
+
+    Raises:
+        Erased: Naming the field.
+    """
+    for record in values:
+        columns = record.__table__.__mapper__.columns
+        names = erased.get(key_of(record), frozenset())
+        if any(columns[name].name in names for name in type(record).model_fields if name in columns):
+            raise Erased(f"of what the decision sees in {one.place} something was erased")
 
 
 def _tables(one: Field) -> Iterable[SqlTable]:
