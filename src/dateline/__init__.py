@@ -44,7 +44,11 @@ from dateline.errors import (
 )
 
 if TYPE_CHECKING:
+    from dateline.core.correction import Correction
+    from dateline.core.decision import Decision
+    from dateline.core.diff import Diff
     from dateline.run.delivery import AsyncDelivery, Delivery, delivers
+    from dateline.run.erase import EraseSubject
     from dateline.run.loading import load
     from dateline.run.relay import AsyncRelay, Relay
     from dateline.run.runner import AsyncRunner, Runner
@@ -59,7 +63,11 @@ else:
         "AsyncDelivery": "dateline.run.delivery",
         "AsyncRelay": "dateline.run.relay",
         "AsyncRunner": "dateline.run.runner",
+        "Correction": "dateline.core.correction",
+        "Decision": "dateline.core.decision",
         "Delivery": "dateline.run.delivery",
+        "Diff": "dateline.core.diff",
+        "EraseSubject": "dateline.run.erase",
         "Instant": "dateline.sql.types",
         "Relay": "dateline.run.relay",
         "Runner": "dateline.run.runner",
@@ -91,13 +99,17 @@ __all__ = [
     "Conflict",
     "ConstraintRefused",
     "Contention",
+    "Correction",
     "DatelineError",
+    "Decision",
     "Delete",
     "Delivery",
     "Denied",
+    "Diff",
     "Drop",
     "Effect",
     "Entry",
+    "EraseSubject",
     "Event",
     "Insert",
     "Instant",

@@ -11,18 +11,24 @@ from typing import Any
 
 import dateline
 from dateline import errors
+from dateline.core.correction import Corrected, Verdict
+from dateline.core.decision import Decided
+from dateline.core.diff import Item
 from dateline.core.entry import Written
 from dateline.core.mask import masked
 from dateline.core.model import Model
 from dateline.core.notice import Changed, Notice
 from dateline.core.outcome import Performed, Wrote
 from dateline.run.delivery import Sink
+from dateline.run.erase import Erasure
+from dateline.run.moment import Moment
 from dateline.run.path import Given
 from dateline.run.reader import Reader
 from dateline.run.settings import Settings
 from dateline.run.together import Together
 from dateline.sinks.jetstream import JetStream
 from dateline.sinks.webhook import Webhooks, signature
+from dateline.sql.drift import Drift
 from dateline.sql.feed import Wanted
 from dateline.sql.queue import Lag
 from dateline.sql.standing import Queued
@@ -114,6 +120,14 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "cancel",
                     "approve",
                     "resume",
+                    "replay",
+                    "diff",
+                    "compare",
+                    "correct",
+                    "as_of",
+                    "adopt",
+                    "drift",
+                    "erase",
                     "migrate",
                     "sequence",
                     "verify",
@@ -152,6 +166,23 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         "The trail",
         "What `trail` returns. How it is stored: [the trail's tables](trail.md).",
         {"Filters": (), "Page": (), "Entry": ("refusal", "rejections"), "Written": (), "Verification": ("ok",)},
+    ),
+    (
+        "Time travel",
+        "What `replay`, `diff`, `compare`, `correct`, `as_of`, `drift` and `erase` return. The [guide](../guides/replay.md) shows them.",
+        {
+            "Decision": (),
+            "Decided": (),
+            "Diff": ("document", "swapped"),
+            "Item": ("cells", "shown"),
+            "Correction": ("document",),
+            "Corrected": ("status", "performed"),
+            "Verdict": (),
+            "Moment": ("row", "snapshot"),
+            "Drift": ("columns",),
+            "EraseSubject": (),
+            "Erasure": (),
+        },
     ),
     (
         "The feed",
@@ -201,11 +232,17 @@ _ELSEWHERE: dict[str, Any] = {
     "Caller": Caller,
     "Changed": Changed,
     "Clock": decisions.Clock,
+    "Corrected": Corrected,
+    "Decided": Decided,
+    "Drift": Drift,
+    "Erasure": Erasure,
     "Filters": Filters,
     "Given": Given,
+    "Item": Item,
     "JetStream": JetStream,
     "Lag": Lag,
     "Live": Live,
+    "Moment": Moment,
     "Notice": Notice,
     "Performed": Performed,
     "Postgres": postgres.Postgres,
@@ -213,6 +250,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Reader": Reader,
     "Sink": Sink,
     "Together": Together,
+    "Verdict": Verdict,
     "Verification": Verification,
     "Wanted": Wanted,
     "Webhooks": Webhooks,
@@ -229,7 +267,7 @@ _ELSEWHERE: dict[str, Any] = {
 }
 
 # Not made by calling them, or told one by one.
-_UNSIGNED = (Given, Settings, Together, dateline.Instant)
+_UNSIGNED = (Given, Settings, Together, Moment, dateline.Instant)
 
 # A type alias has no docstring of its own at run time: the text after it in its module is its docstring.
 _ALIASES = {"Assigned": "operation", "Personal": "model", "Yields": "step"}
