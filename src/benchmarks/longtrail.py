@@ -1,7 +1,7 @@
 """A trail of millions: `python -m benchmarks.longtrail` fills one, and measures what its length changes.
 
 One event is dispatched, and the rest are its copies, made by the server: each with an id, a patient and a digest of its own, so that the
-whole trail verifies.
+whole trail verifies, and replays.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ SELECT made.seq, tenant, made.id, kind, version, shape, cascade, actor, reason, 
 FROM first, made, LATERAL (SELECT replace(replace(body, first.id::text, made.id::text), %(patient)s, made.patient) AS body) AS b""",
     """
 INSERT INTO dateline_operation SELECT tenant, made.seq, ordinal, replace(step, %(patient)s, made.patient), verb, table_name,
-    replace(row_key, %(patient)s, made.patient), declared, before, after, handler, date, merged
+    replace(row_key, %(patient)s, made.patient), replace(declared, %(patient)s, made.patient), replace(before, %(patient)s, made.patient),
+    replace(after, %(patient)s, made.patient), handler, date, merged
 FROM dateline_operation AS o, made WHERE o.seq = %(first)s""",
     """
-INSERT INTO dateline_effect SELECT tenant, made.seq, ordinal, md5(made.id::text || ordinal)::uuid, step, e.kind, payload, handler, date
+INSERT INTO dateline_effect SELECT tenant, made.seq, ordinal, md5(made.id::text || ordinal)::uuid, replace(step, %(patient)s, made.patient),
+    e.kind, replace(payload, %(patient)s, made.patient), handler, date
 FROM dateline_effect AS e, made WHERE e.seq = %(first)s""",
     """
 INSERT INTO dateline_subject SELECT tenant, replace(subject, %(patient)s, made.patient), made.seq

@@ -24,7 +24,7 @@ from pydantic_core import from_json, to_jsonable_python
 from dateline.core.form import straight
 from dateline.errors import NotCanonical
 
-__all__ = ["Verbatim", "canonical", "digest", "instant", "named", "parsed", "plain", "salted"]
+__all__ = ["Verbatim", "canonical", "digest", "instant", "named", "parsed", "plain", "salted", "unparsed"]
 
 Verbatim = orjson.Fragment
 """Canonical JSON that is already at hand, standing in a value whose canonical form is wanted."""
@@ -107,6 +107,15 @@ def parsed(text: str | bytes) -> Any:
     except ValueError:
         # It reads fewer levels than there are canonical ones; what is no JSON is none for the slower one either.
         return json.loads(text)
+
+
+def unparsed(value: Any) -> bytes:
+    """Return a JSON text of JSON's types, in no particular form; for what is to be read again at once."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # An integer beyond 64 bits.
+        return json.dumps(value).encode()
 
 
 def instant(value: datetime) -> str:

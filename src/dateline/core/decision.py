@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from dateline.core.canon import canonical, parsed
@@ -18,6 +19,8 @@ from dateline.core.table import table_of
 from dateline.errors import Refused, Rejected, Rejection
 
 __all__ = ["OPEN", "Decided", "Decision", "alike"]
+
+_ORDINAL = attrgetter("ordinal")
 
 OPEN: Any = object()
 """What only the database could know."""
@@ -73,19 +76,27 @@ class Decision:
     plan: Plan | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def recorded(cls, entry: Entry) -> Decision:
-        """Return what the record of an event says."""
-        steps = (
-            *[_rejection(one) for one in entry.rejections],
-            *sorted(
-                (
-                    *[_written(one, entry.personal) for one in entry.operations],
-                    *[_performed(one, entry.personal) for one in entry.effects],
-                ),
-                key=lambda one: one.ordinal,
-            ),
+    def recorded(cls, entry: Entry, *, shown: bool = True) -> Decision:
+        """Return what the record of an event says.
+
+        Args:
+            shown: It is to be shown, so what is personal of it has to be known; for comparing alone it need not.
+        """
+        personal = entry.personal if shown else frozenset()
+        steps = [_written(one, personal) for one in entry.operations]
+        steps += [_performed(one, personal) for one in entry.effects]
+        steps.sort(key=_ORDINAL)
+        if entry.outcome == Rejected.outcome:
+            steps[:0] = [_rejection(one) for one in entry.rejections]
+        return cls(version=entry.version, outcome=entry.outcome, steps=tuple(steps))
+
+    def same(self, other: Decision) -> bool:
+        """Tell whether another decision does the same in the same order, of which this may be a recorded one; who decided is left out."""
+        return (
+            self.outcome == other.outcome
+            and len(self.steps) == len(other.steps)
+            and all(one.key == two.key and alike(one, two) for one, two in zip(self.steps, other.steps, strict=True))
         )
-        return cls(version=entry.version, outcome=entry.outcome, steps=steps)
 
     @classmethod
     def made(
@@ -112,6 +123,8 @@ class Decision:
 
 def alike(one: Decided, other: Decided) -> bool:
     """Tell whether two steps of one key do the same, of which the first may be a recorded one."""
+    if one.values == other.values and one.row == other.row and one.of == other.of and one.sort == other.sort:
+        return True
     if one.sort != other.sort or one.of != other.of or not _same(one.row, other.row):
         return False
     # Recorded before the table changed, a step names the columns of its day; recorded since, those that they became.
@@ -188,11 +201,11 @@ def _planned(plan: Plan) -> list[Decided]:
                 values={name: _told(value) for name, value in effect.__dict__.items()},
                 handler=planned.handler,
                 date=planned.date,
-                personal=frozenset(personal_fields(type(effect))),
+                personal=personal_fields(type(effect)),
                 ordinal=ordinal,
             )
         )
-    made.sort(key=lambda one: one.ordinal)
+    made.sort(key=_ORDINAL)
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from dateline.core.canon import unparsed
 from dateline.core.cascade import Cascade
 from dateline.core.decision import Decision, alike
 from dateline.core.entry import Entry
@@ -117,7 +117,7 @@ def again(
     try:
         before = event
         if changed:
-            text = json.dumps({**entry.input, **changed})
+            text = unparsed({**entry.input, **changed})
             event = type(event).from_json(text).with_meta(entry.meta)
         cascade = versions.for_event(event, day)
         cascade.shaped(event)
@@ -168,7 +168,7 @@ def recalled(one: Field, snapshot: Any) -> Values:
     if not rows:
         return ()
     try:
-        return tuple(_adapter(one).validate_json(json.dumps(rows)))
+        return tuple(_adapter(one).validate_json(unparsed(rows)))
     except ValidationError as error:
         raise faults(one.place, error) from None
 

@@ -106,7 +106,15 @@ class Tally:
         self.events += 1
         self.same += 1
         self.reconstructed += reconstructed
-        self._count(recorded, recorded)
+        for one in recorded.steps:
+            if one.sort == "effect":
+                counts, of = self.effects, one.of
+            elif one.sort == "rejection":
+                counts, of = self.rejections, one.of
+            else:
+                counts, of = self.operations, (one.of, one.sort)  # type: ignore[assignment]  # a table and a verb
+            counts.recorded[of] += 1
+            counts.replayed[of] += 1
 
     def said_nothing(self, seq: int, reason: str) -> None:
         """Count one event about which nothing can be said."""

@@ -356,7 +356,12 @@ def _took(
     one: Again, base: Again | None, found: Mapping[str, Any] | None, sweep: Sweep, tally: Tally, taken: Taken
 ) -> None:
     made = one.decided(found)
-    before = Decision.recorded(one.entry) if base is None else base.decided(found)
+    before = Decision.recorded(one.entry, shown=False) if base is None else base.decided(found)
+    if before.same(made):
+        tally.same_as(before, reconstructed=bool(made.reconstructed))
+        if taken is not None:
+            taken(one.entry, made, False)
+        return
     strict = deviation(one.entry, made) if sweep.version is None else None
     differs = tally.took(one.entry.seq, before, made, strict=strict)
     if taken is not None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from dateline.core.canon import parsed
+from dateline.core.canon import parsed, unparsed
 from dateline.core.entry import Entry, Written
 from dateline.core.event import Event
 from dateline.core.internal import internal
@@ -79,6 +78,8 @@ class Entries:
 
     def read(self, rows: Rows, part: int) -> list[Row]:
         """Return one part's rows by column, their values as Python's."""
+        if not rows.parts[part]:
+            return []
         names, readers = self._columns[part]
         made: list[Row] = []
         for row in rows.parts[part]:
@@ -178,7 +179,7 @@ class _Stored:
         shape = self._versions.shape(entry.kind, entry.shape)
         made: Event | None = None
         if shape is not None:
-            text = json.dumps(entry.input)
+            text = unparsed(entry.input)
             with suppress(Malformed):
                 made = shape.from_json(text).with_meta(entry.meta)
         return {"event": made}
