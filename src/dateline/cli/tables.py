@@ -158,7 +158,8 @@ def rebuild(
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int], None]]:
     columns = (TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def told(table: str, rows: int) -> None:

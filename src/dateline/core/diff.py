@@ -48,9 +48,9 @@ class Item:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """The columns or fields that differ; all of what is new or gone."""
+        """The columns or fields that differ, by name; all of what is new or gone."""
         before, after = _values(self.before), _values(self.after)
-        made = (Cell(name, before.get(name), after.get(name)) for name in dict.fromkeys((*before, *after)))
+        made = (Cell(name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys()))
         return tuple(one for one in made if not self.before or not self.after or one.before != one.after)
 
     @property
