@@ -36,7 +36,7 @@ class Base(MappedAsDataclass, DeclarativeBase):
 
 
 class Cell(Base):
-    __tablename__ = "cell"
+    __tablename__ = "square"
 
     id: Mapped[str] = mapped_column(primary_key=True)
     a: Mapped[int]

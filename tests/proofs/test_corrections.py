@@ -62,7 +62,7 @@ def runner() -> Iterator[Through]:
 
 def cleared(runner: Through) -> None:
     with runner.engine.begin() as connection:
-        for name in ("cell", *(name for name in TRAIL.tables if name != "dateline_incarnation")):
+        for name in ("square", *(name for name in TRAIL.tables if name != "dateline_incarnation")):
             connection.execute(text(f"DELETE FROM {name}"))
 
 
@@ -80,7 +80,7 @@ def plan(dice: random.Random) -> Plan:
 
 def live(runner: Through) -> dict[str, dict[str, Any]]:
     with runner.engine.connect() as connection:
-        return {row.id: {"a": row.a, "b": row.b} for row in connection.execute(text("SELECT * FROM cell"))}
+        return {row.id: {"a": row.a, "b": row.b} for row in connection.execute(text("SELECT * FROM square"))}
 
 
 class Told:
@@ -117,15 +117,15 @@ class Told:
         with self.runner.engine.begin() as connection:
             if row not in rows:
                 rows[row] = {"a": 50, "b": dice.randrange(4)}
-                connection.execute(text("INSERT INTO cell VALUES (:id, :a, :b)"), {"id": row, **rows[row]})
+                connection.execute(text("INSERT INTO square VALUES (:id, :a, :b)"), {"id": row, **rows[row]})
             elif dice.random() < 0.3:
                 del rows[row]
-                connection.execute(text("DELETE FROM cell WHERE id = :id"), {"id": row})
+                connection.execute(text("DELETE FROM square WHERE id = :id"), {"id": row})
             else:
                 name = dice.choice(("a", "b"))
                 rows[row][name] = dice.choice((60, dice.randrange(4)))
                 connection.execute(
-                    text(f"UPDATE cell SET {name} = :value WHERE id = :id"), {"id": row, "value": rows[row][name]}
+                    text(f"UPDATE square SET {name} = :value WHERE id = :id"), {"id": row, "value": rows[row][name]}
                 )
 
     def send(self) -> None:
@@ -193,7 +193,7 @@ def dump(runner: Through) -> list[Any]:
     with runner.engine.connect() as connection:
         return [
             sorted(tuple(map(str, row)) for row in connection.execute(text(f"SELECT * FROM {name}")))
-            for name in ("cell", "dateline_event", "dateline_operation", "dateline_effect", "dateline_delivery")
+            for name in ("square", "dateline_event", "dateline_operation", "dateline_effect", "dateline_delivery")
         ]
 
 
