@@ -153,7 +153,7 @@ def test_a_recorded_body_is_decided_as_it_was(run: Callable[..., Ran], tmp_path:
         (changed(snapshot={}), "the decision sees v2018_07_30.prescriptions.Chart.patient; put it into the document"),
         (
             changed(snapshot={**ROWS, "v2018_07_30.prescriptions.Chart.drug": {"id": 7}}),
-            "not a valid v2018_07_30.prescriptions.Chart.drug: id: Input should be a valid string; ingredient: Field required",
+            "not a valid v2018_07_30.prescriptions.Chart.drug: 0.id: Input should be a valid string; 0.ingredient: Field required",
         ),
         (
             changed(snapshot={**ROWS, "v2018_07_30.prescriptions.Chart.patient": []}),

@@ -250,6 +250,14 @@ class Cascade:
             _assignable(planned)
         return plan
 
+    def part(self, slots: tuple[Slot, ...], event: Event, snapshots: Mapping[type[Snapshot], Snapshot]) -> Plan:
+        """Run some handlers by themselves, of which none looks at the plan or amends.
+
+        Raises:
+            HandlerFault: As `decide` does.
+        """
+        return Plan(tuple(self._run(slots, event, snapshots)[0]))
+
     def _run(
         self, slots: tuple[Slot, ...], event: Event, snapshots: Mapping[type[Snapshot], Snapshot]
     ) -> tuple[list[Planned], tuple[Amended, ...]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dateline.core.decision import Decision
+from dateline.core.decision import Decided, Decision
 from dateline.core.diff import changes_of
 
 __all__ = ["EXAMPLES", "Group", "Tally"]
@@ -49,7 +49,7 @@ class Counts:
     @property
     def names(self) -> list[Any]:
         """All that was counted, sorted."""
-        return sorted(self.recorded.keys() | self.replayed.keys())
+        return sorted((+self.recorded).keys() | (+self.replayed).keys())
 
 
 @dataclass(slots=True)
@@ -101,18 +101,32 @@ class Tally:
             self.groups[group] = _one_more(self.groups.get(group), seq)
         return True
 
+    def partly(self, seq: int, recorded: Decision, made: Decision) -> bool:
+        """Count one event of which only a part was decided again; what was recorded is counted on both sides already."""
+        if recorded.same(made):
+            self.events += 1
+            self.same += 1
+            self.reconstructed += bool(made.reconstructed)
+            return False
+        for one in recorded.steps:
+            counts, of = self._counts(one)
+            # Counted once more below; and replayed, it is not.
+            counts.recorded[of] -= 1
+            counts.replayed[of] -= 1
+        return self.took(seq, recorded, made)
+
+    def _counts(self, one: Decided) -> tuple[Counts, Any]:
+        if one.sort == "effect":
+            return self.effects, one.of
+        return (self.rejections, one.of) if one.sort == "rejection" else (self.operations, (one.of, one.sort))
+
     def same_as(self, recorded: Decision, *, reconstructed: bool = False) -> None:
         """Count one event that came to what was recorded."""
         self.events += 1
         self.same += 1
         self.reconstructed += reconstructed
         for one in recorded.steps:
-            if one.sort == "effect":
-                counts, of = self.effects, one.of
-            elif one.sort == "rejection":
-                counts, of = self.rejections, one.of
-            else:
-                counts, of = self.operations, (one.of, one.sort)  # type: ignore[assignment]  # a table and a verb
+            counts, of = self._counts(one)
             counts.recorded[of] += 1
             counts.replayed[of] += 1
 
@@ -129,14 +143,12 @@ class Tally:
         self.unclear[reason] = _one_more(self.unclear.get(reason), seq)
 
     def _count(self, recorded: Decision, made: Decision) -> None:
-        for decision, side in ((recorded, "recorded"), (made, "replayed")):
-            for one in decision.steps:
-                if one.sort == "effect":
-                    getattr(self.effects, side)[one.of] += 1
-                elif one.sort == "rejection":
-                    getattr(self.rejections, side)[one.of] += 1
-                else:
-                    getattr(self.operations, side)[one.of, one.sort] += 1
+        for one in recorded.steps:
+            counts, of = self._counts(one)
+            counts.recorded[of] += 1
+        for one in made.steps:
+            counts, of = self._counts(one)
+            counts.replayed[of] += 1
 
     def add(self, other: Tally) -> None:
         """Count what another counted, of later events."""

@@ -19,16 +19,20 @@ from sqlalchemy import func, select
 from dateline.core.correction import CorrectEvent
 from dateline.core.decision import Decision
 from dateline.core.entry import Entry, Page
+from dateline.core.internal import bounded
+from dateline.core.lane import Lane, lane_of
 from dateline.core.replay import DECIDED, PERFORMED, Again, again, deviation
 from dateline.core.request import Flow
 from dateline.core.tally import Tally
 from dateline.errors import DatelineError, HandlerFault, TrailFault, Unanswerable
+from dateline.run.brief import Brief
 from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive
 from dateline.run.loading import load
 from dateline.run.path import Path
 from dateline.run.runner import Runner
 from dateline.sql import tables
+from dateline.sql.bulk import Bulk, Head
 from dateline.sql.compiled import compiled
 from dateline.sql.restore import tables_of
 from dateline.sql.statement import Batch, Result, Statement
@@ -39,6 +43,9 @@ __all__ = ["Sweep", "clock_can_be_shifted", "differing", "swept"]
 
 CHUNK = 10_000
 """Numbers of events that a process takes at once."""
+
+PAGE = 500
+"""Events that are read at once."""
 
 BATCH = 500
 """The same where each difference is performed before the next are looked for."""
@@ -230,6 +237,9 @@ class _Worker:
         self.reading = Connection(runner.engine)
         self.aside = Connection(runner.aside)
         self.world = World(runner.store.dialect, tables_of(runner.versions))
+        self.bulk = Bulk(runner.store.dialect)
+        self.lanes: dict[Any, Lane] = {}
+        self.brief = Brief(runner, self.world, self.bulk, self._whole, self._drive)
         self.reached = 0
         # What stands now stands to the end: looking through it again and again for garbage took a fifth of the time.
         gc.collect()
@@ -250,11 +260,38 @@ class _Worker:
         tally = Tally()
         if after != self.reached:
             _driven(self.runner, self.world.forward(after + 1), self.aside)
-        for page in self._pages(after, until, tally):
-            _driven(self.runner, _decided(self.runner, page, self.world, self.sweep, tally, taken), self.aside)
+        sweep = self.sweep
+        if sweep.version is not None and sweep.base is None and not sweep.filters and taken is None:
+            self._briefly(after, until, tally, sweep.version)
+        else:
+            for page in self._pages(after, until, tally):
+                _driven(self.runner, _decided(self.runner, page, self.world, sweep, tally, taken), self.aside)
         _driven(self.runner, self.world.forward(until + 1), self.aside)
         self.reached = until
         return tally
+
+    def _briefly(self, after: int, until: int, tally: Tally, day: date) -> None:
+        """Decide no more of each event than another version can have changed."""
+        while heads := _driven(self.runner, self.bulk.heads(after, until, PAGE), self.reading):
+            after = heads[-1].seq
+            lanes = [self._lane(one, day) for one in heads]
+            self.brief.page(heads, lanes, tally)
+
+    def _whole(self, entries: Sequence[Entry], tally: Tally) -> Flow[None]:
+        return _decided(self.runner, entries, self.world, self.sweep, tally, None)
+
+    def _drive(self, flow: Flow[Any], aside: bool) -> Any:
+        return _driven(self.runner, flow, self.aside if aside else self.reading)
+
+    def _lane(self, one: Head, day: date) -> Lane:
+        key = (one.kind, one.version, one.shape, one.outcome, one.cascade)
+        held = self.lanes.get(key)
+        if held is None:
+            held = self.lanes[key] = lane_of(
+                self.runner.versions, one.kind, one.version, one.shape, one.outcome, one.cascade, day
+            )
+            bounded(self.lanes)
+        return held
 
     def _pages(self, after: int, until: int, tally: Tally) -> Iterator[list[Entry]]:
         cursor: int | None = after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import NoneType
@@ -190,6 +190,18 @@ class Trail:
         numbers = [row[0] for row in results[0].rows]
         made = self._made(self.entries.rows(results[1:]), versions, unreadable)
         return Page(made, max(numbers) if len(numbers) == SCANNED else None)
+
+    def among(
+        self, seqs: Sequence[int], versions: Versions, *, unreadable: list[int] | None = None
+    ) -> Flow[tuple[Entry, ...]]:
+        """Read the entries of some numbers, in their order."""
+        if "among" not in self._compiled:
+            e = tables.event.c
+            numbers = select(e.seq).where(e.seq.in_(bindparam("seqs", type_=BigInteger(), expanding=True)))
+            self._compiled["among"] = tuple(compiled(one, self.dialect.sql) for one in parts_of(self.dialect, numbers))
+        statements = (one.statement("trail", {"seqs": list(seqs)}) for one in self._compiled["among"])
+        results = (yield Batch.between(self.dialect.begin_reading, *statements))[1:-1]
+        return self._made(self.entries.rows(results[1:]), versions, unreadable)
 
     def _statements(self, asked: tuple[str, ...], *, newest_first: bool) -> tuple[Compiled, ...]:
         page = _page(asked, newest_first=newest_first)

@@ -189,6 +189,27 @@ class World:
         if texts:
             yield Batch(tuple(Statement(sql, (), "beside") for sql in texts))
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The tables that stand."""
+        return frozenset(self._made)
+
+    def moves(self, seq: int, images: Sequence[tuple[str, str, Image | None, Image | None]]) -> list[Statement]:
+        """Return what an event did to the tables that stand.
+
+        Args:
+            images: Table, key, and the row before and after, of each operation.
+        """
+        made = []
+        for name, key, before, after in images:
+            target = self._made.get(name)
+            if target is not None and after is not None:
+                made.append(self._put(target, key, after))
+            elif target is not None and before is not None:
+                made.append(self.restorer.take(target, before))
+        self.seq = seq + 1
+        return made
+
     def moved(self, entry: Entry) -> Iterator[Statement]:
         """Yield what an event did to the tables that stand."""
         for one in entry.operations if self._made else ():
