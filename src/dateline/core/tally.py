@@ -86,15 +86,16 @@ class Tally:
         self.events += 1
         self.reconstructed += bool(made.reconstructed)
         self._count(recorded, made)
-        items = changes_of(recorded, made)[0]
-        differs = bool(items) or recorded.outcome != made.outcome or strict is not None
-        if not differs:
+        if recorded.steps and made.steps:
+            shown = [(one.shown, one.change) for one in changes_of(recorded, made)[0]]
+        else:
+            # All that the one has, the other lacks.
+            shown = [*((one, "gone") for one in recorded.steps), *((one, "new") for one in made.steps)]
+        if not shown and recorded.outcome == made.outcome and strict is None:
             self.same += 1
             return False
         self.different += 1
-        groups = {
-            Group(one.shown.handler, one.shown.date, one.shown.key.partition("[")[0], one.change): None for one in items
-        }
+        groups = {Group(one.handler, one.date, one.key.partition("[")[0], change): None for one, change in shown}
         if not groups:
             groups[Group("", "", (strict or made.outcome).partition("[")[0], "changed")] = None
         for group in groups:

@@ -56,10 +56,13 @@ class Brief:
         run = [
             one
             for one, lane in zip(heads, lanes, strict=True)
-            if not (lane.skipped or lane.whole) and (lane.gone or one.outcome != "committed")
+            if not (lane.skipped or lane.whole) and (lane.slots or one.outcome != "committed")
         ]
+        ended = [one for one, lane in zip(heads, lanes, strict=True) if lane.gone and not lane.slots]
         slots = {name for lane in lanes for name in lane.gone}
         kept: dict[int, Kept | None] = self.drive(self.bulk.kept(run, slots), False) if run else {}
+        if ended:
+            kept |= self.drive(self.bulk.ended(ended, slots), False)
         writing = [one for one, lane in zip(heads, lanes, strict=True) if lane.writes]
         rows = self.drive(self.bulk.rows(writing), False) if writing else {}
         entries = self._entries([one.seq for one, lane in zip(heads, lanes, strict=True) if lane.whole], tally)
@@ -227,7 +230,7 @@ class _Waiting:
             try:
                 if asking is not None:
                     found = asking.found(results[start:])
-                    seen |= found
+                    seen.update(found)
                     added = tuple(found)
             except Unanswerable as error:
                 self.brief._taken_back(head, self.tally)
@@ -254,7 +257,7 @@ def _event(lane: Lane, kept: Kept) -> Event:
 
 def _seen(lane: Lane, kept: Kept) -> tuple[dict[str, Any], tuple[Field, ...]]:
     """Return what was recorded of what has to be seen, and the fields that were not."""
-    snapshot = kept.body["snapshot"]
+    snapshot = kept.body["snapshot"] if lane.seen else {}
     seen: dict[str, Any] = {}
     missing: list[Field] = []
     for _, fields in lane.seen:

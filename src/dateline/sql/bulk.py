@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Date, Select, Text, bindparam, func, select
+from sqlalchemy import BigInteger, Date, Select, Text, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from dateline.core.canon import parsed
+from dateline.core.canon import canonical, parsed
 from dateline.core.personal import ERASED, unsealed
 from dateline.core.request import Flow
 from dateline.sql import tables
@@ -91,16 +92,26 @@ class Bulk:
         def of(columns: Sequence[Any], c: Any) -> Select[Any]:
             return select(*columns).where(c.tenant.in_(tenants), c.seq.in_(seqs))
 
-        slots = bindparam("slots", type_=Text(), expanding=True)
         self._operations = self._made(
             of((o.seq, o.ordinal, o.step, o.verb, o.table_name, o.row_key, o.declared, o.handler, o.date, o.merged), o)
-            .where(self._slot(o.step).in_(slots))
+            .where(self._slot("dateline_operation"))
             .order_by(o.seq, o.ordinal)
+        )
+        # Without their values, where nobody compares them.
+        self._ended = (
+            self._made(
+                of((o.seq, o.ordinal, o.step, o.verb, o.table_name, o.row_key, o.handler, o.date, o.merged), o).where(
+                    self._slot("dateline_operation")
+                )
+            ),
+            self._made(
+                of((f.seq, f.ordinal, f.step, f.kind, f.handler, f.date), f).where(self._slot("dateline_effect"))
+            ),
         )
         self._rows = self._made(of((o.seq, o.step, o.table_name, o.row_key, o.merged), o))
         self._effects = self._made(
             of((f.seq, f.ordinal, f.step, f.kind, f.payload, f.handler, f.date), f)
-            .where(self._slot(f.step).in_(slots))
+            .where(self._slot("dateline_effect"))
             .order_by(f.seq, f.ordinal)
         )
         self._personal = self._made(of((p.seq, p.path, p.value), p))
@@ -113,11 +124,14 @@ class Bulk:
         )
         self._day = Date().dialect_impl(dialect.sql).result_processor(dialect.sql, None)
 
-    def _slot(self, step: Any) -> Any:
-        """Return the name of the slot that a step's key begins with."""
+    def _slot(self, table: str) -> Any:
+        """Return the condition that a step's key begins with the name of one of some slots."""
         if self.dialect.near:
-            return func.substr(step, 1, func.instr(step, "/") - 1)
-        return func.split_part(step, "/", 1)
+            sql = f"substr({table}.step, 1, instr({table}.step, '/') - 1) IN (SELECT value FROM json_each(:slots))"
+            return text(sql).bindparams(bindparam("slots", type_=Text()))
+        return text(f"split_part({table}.step, '/', 1) = ANY(:slots)").bindparams(
+            bindparam("slots", type_=ARRAY(Text()))
+        )
 
     def _made(self, query: Select[Any]) -> Compiled:
         return compiled(query, self.dialect.sql)
@@ -137,8 +151,11 @@ class Bulk:
     def kept(self, heads: Sequence[Head], slots: Iterable[str]) -> Flow[dict[int, Kept | None]]:
         """Read the bodies of some events, their personal values, and their steps of some slots; None of what cannot be read."""
         seqs = [one.seq for one in heads]
-        bound = {"seqs": seqs, "tenants": sorted({one.tenant for one in heads}), "slots": sorted(slots)}
-        named = [self._bodies, self._personal, *((self._operations, self._effects) if bound["slots"] else ())]
+        bound: dict[str, Any] = {"seqs": seqs, "tenants": sorted({one.tenant for one in heads}), "slots": sorted(slots)}
+        wanted = bool(bound["slots"])
+        if self.dialect.near:
+            bound["slots"] = canonical(bound["slots"]).decode()
+        named = [self._bodies, self._personal, *((self._operations, self._effects) if wanted else ())]
         results: list[Result] = yield Batch(tuple(one.statement("bulk", bound) for one in named))
         personal: dict[int, dict[str, Any]] = {}
         for seq, path, value in results[1].rows:
@@ -151,12 +168,12 @@ class Bulk:
             except ValueError:
                 made[seq] = None
         try:
-            for row in results[2].rows if bound["slots"] else ():
+            for row in results[2].rows if wanted else ():
                 seq, ordinal, step, verb, table, key, declared, handler, day, merged = row
                 if (kept := made.get(seq)) is not None:
                     values = _values(kept, ordinal, parsed(declared))
                     kept.steps.append(Done(ordinal, step, verb, table, key, values, handler, day, merged is not None))
-            for seq, ordinal, step, kind, payload, handler, day in results[3].rows if bound["slots"] else ():
+            for seq, ordinal, step, kind, payload, handler, day in results[3].rows if wanted else ():
                 if (kept := made.get(seq)) is not None:
                     values = (
                         unsealed(parsed(payload), f"/effects/{ordinal}", kept.personal)
@@ -166,6 +183,19 @@ class Bulk:
                     kept.steps.append(Done(ordinal, step, "effect", kind, None, values, handler, day, False))
         except ValueError:
             made[seq] = None
+        return made
+
+    def ended(self, heads: Sequence[Head], slots: Iterable[str]) -> Flow[dict[int, Kept]]:
+        """Read the steps of some slots without their values, and nothing else."""
+        bound: dict[str, Any] = {**_bound(heads), "slots": sorted(slots)}
+        if self.dialect.near:
+            bound["slots"] = canonical(bound["slots"]).decode()
+        made = {one.seq: Kept({}, [], {}) for one in heads}
+        results: list[Result] = yield Batch(tuple(one.statement("bulk", bound) for one in self._ended))
+        for seq, ordinal, step, verb, table, key, handler, day, merged in results[0].rows:
+            made[seq].steps.append(Done(ordinal, step, verb, table, key, {}, handler, day, merged is not None))
+        for seq, ordinal, step, kind, handler, day in results[1].rows:
+            made[seq].steps.append(Done(ordinal, step, "effect", kind, None, {}, handler, day, False))
         return made
 
     def rows(self, heads: Sequence[Head]) -> Flow[dict[int, list[tuple[str, str, str, bool]]]]:
