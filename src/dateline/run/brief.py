@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from dateline.core.canon import unparsed
 from dateline.core.decision import Decided, Decision
@@ -24,10 +24,10 @@ from dateline.sql.bulk import Bulk, Done, Head, Kept
 from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.world import Asking, World
 
-__all__ = ["Again", "Brief"]
+__all__ = ["Brief"]
 
-Again = Callable[[Sequence[Entry], Tally], Flow[None]]
-"""Decides whole entries."""
+Whole: TypeAlias = Callable[[Sequence[Entry], Tally], Flow[None]]
+Again: TypeAlias = Callable[[Entry, Mapping[str, Any], Tally], None]
 
 UNREADABLE = "its record cannot be read; `dateline verify` says where"
 
@@ -36,16 +36,18 @@ class Brief:
     """Decides pages of events, each as its lane says.
 
     Args:
-        whole: Decides those of which all has to be decided again.
+        whole: Decides those of which all has to be decided again, asking the world for what they miss.
+        again: Decides one of which that turns out, given what it misses.
     """
 
     def __init__(
-        self, path: Path, world: World, bulk: Bulk, whole: Again, drive: Callable[[Flow[Any], bool], Any]
+        self, path: Path, world: World, bulk: Bulk, whole: Whole, again: Again, drive: Callable[[Flow[Any], bool], Any]
     ) -> None:
         self.path = path
         self.world = world
         self.bulk = bulk
         self.whole = whole
+        self.again = again
         # A flow, and whether it is about the world's tables.
         self.drive = drive
         self._slots: dict[int, frozenset[str]] = {}
@@ -141,8 +143,10 @@ class Brief:
             if asking is not None and self.world.doubtful(asking, head.seq):
                 waiting.flush()
                 assert event is not None
-                seen |= self.drive(self.world.asked(asking, event, head.seq), True)
-                asking = None
+                found = self.drive(self.world.asked(asking, event, head.seq), True)
+                seen |= found
+                waiting.add(head, lane, kept, rows, event, seen, None, tuple(found))
+                return
             waiting.add(head, lane, kept, rows, event, seen, asking)
         except Unanswerable as error:
             self._taken_back(head, tally)
@@ -173,24 +177,23 @@ class Brief:
         try:
             before = [one for one in kept.steps if one.step.partition("/")[0] in lane.gone]
             made = _made(lane, event, seen)
-        except (NotFound, TooMany):
-            # The whole event would be refused then, by what this part of it sees.
-            self._taken_back(head, tally)
-            entries = self._entries([head.seq], tally)
-            self.drive(self.whole(list(entries.values()), tally), True)
-            return
+            entangled = _entangled(lane, made, before, rows)
+        except (NotFound, TooMany, HandlerFault):
+            # What is wrong with the whole event is told of the whole event.
+            entangled = True
         except Unanswerable as error:
             self._taken_back(head, tally)
             tally.said_nothing(head.seq, _reason(error))
             return
-        except (HandlerFault, Malformed, KeyError, TypeError, ValueError) as error:
+        except (Malformed, KeyError, TypeError, ValueError):
             self._taken_back(head, tally)
-            tally.broke(head.seq, _reason(error) if isinstance(error, HandlerFault) else UNREADABLE)
+            tally.broke(head.seq, UNREADABLE)
             return
-        if _entangled(lane, made, before, rows):
+        if entangled:
             self._taken_back(head, tally)
-            entries = self._entries([head.seq], tally)
-            self.drive(self.whole(list(entries.values()), tally), True)
+            for entry in self._entries([head.seq], tally).values():
+                # Of what was found out already: the world may have moved on.
+                self.again(entry, {place: seen[place] for place in reconstructed}, tally)
             return
         tally.partly(head.seq, _recorded(head, before), Decision.made(made, None, reconstructed=reconstructed))
 
@@ -213,8 +216,9 @@ class _Waiting:
         event: Event | None,
         seen: dict[str, Any],
         asking: Asking | None,
+        added: tuple[str, ...] = (),
     ) -> None:
-        self._held.append((head, lane, kept, rows, event, seen, asking, len(self.statements)))
+        self._held.append((head, lane, kept, rows, event, seen, asking, len(self.statements), added))
         if asking is not None:
             assert event is not None
             self.statements += asking.reading.statements(event, {})
@@ -225,18 +229,18 @@ class _Waiting:
             batch = Batch((Statement("BEGIN"), *self.statements, Statement("COMMIT")), opens=True, ends=True)
             results = self.brief.drive(_one(batch), True)[1:-1]
         held, self._held, self.statements = self._held, [], []
-        for head, lane, kept, rows, event, seen, asking, start in held:
-            added: tuple[str, ...] = ()
+        for head, lane, kept, rows, event, seen, asking, start, added in held:
+            known = added
             try:
                 if asking is not None:
                     found = asking.found(results[start:])
                     seen.update(found)
-                    added = tuple(found)
+                    known = tuple(found)
             except Unanswerable as error:
                 self.brief._taken_back(head, self.tally)
                 self.tally.said_nothing(head.seq, _reason(error))
                 continue
-            self.brief.ended(head, lane, kept, rows, event, seen, added, self.tally)
+            self.brief.ended(head, lane, kept, rows, event, seen, known, self.tally)
 
 
 def _one(batch: Batch) -> Flow[list[Result]]:

@@ -24,6 +24,7 @@ from dateline.core.lane import Lane, lane_of
 from dateline.core.replay import DECIDED, PERFORMED, Again, again, deviation
 from dateline.core.request import Flow
 from dateline.core.tally import Tally
+from dateline.core.version import Versions
 from dateline.errors import DatelineError, HandlerFault, TrailFault, Unanswerable
 from dateline.run.brief import Brief
 from dateline.run.clock import Budget
@@ -62,21 +63,23 @@ class Sweep:
 
     Args:
         database: The database's URL.
-        versions: The versions' dotted name.
+        versions: The versions' dotted name; or themselves, where one process is enough.
         version: Under which date; without it, each under its own, and then it must be byte for byte what was recorded.
         base: Compare with what is decided under this date, rather than with what was recorded.
         ahead: Load what stands in `next` too, as a version after the newest.
         odd: In processes with another seed of hashes, time zone and clock, so that what depends on one of them shows.
+        whole: Decide all of each event again, also what that version cannot have changed.
         filters: As for `Filters`; all events of all tenants without any.
         after: The number of the event before the first.
     """
 
     database: str
-    versions: str
+    versions: str | Versions
     version: date | None = None
     base: date | None = None
     ahead: bool = False
     odd: bool = False
+    whole: bool = False
     filters: Mapping[str, Any] = field(default_factory=dict)
     after: int = 0
 
@@ -239,7 +242,7 @@ class _Worker:
         self.world = World(runner.store.dialect, tables_of(runner.versions))
         self.bulk = Bulk(runner.store.dialect)
         self.lanes: dict[Any, Lane] = {}
-        self.brief = Brief(runner, self.world, self.bulk, self._whole, self._drive)
+        self.brief = Brief(runner, self.world, self.bulk, self._whole, self._again, self._drive)
         self.reached = 0
         # What stands now stands to the end: looking through it again and again for garbage took a fifth of the time.
         gc.collect()
@@ -261,7 +264,8 @@ class _Worker:
         if after != self.reached:
             _driven(self.runner, self.world.forward(after + 1), self.aside)
         sweep = self.sweep
-        if sweep.version is not None and sweep.base is None and not sweep.filters and taken is None:
+        brief = sweep.base is None and not (sweep.filters or sweep.whole) and taken is None
+        if brief and sweep.version is not None:
             self._briefly(after, until, tally, sweep.version)
         else:
             for page in self._pages(after, until, tally):
@@ -279,6 +283,14 @@ class _Worker:
 
     def _whole(self, entries: Sequence[Entry], tally: Tally) -> Flow[None]:
         return _decided(self.runner, entries, self.world, self.sweep, tally, None)
+
+    def _again(self, entry: Entry, found: Mapping[str, Any], tally: Tally) -> None:
+        try:
+            _took(again(entry, self.runner.versions, self.sweep.version), None, found, self.sweep, tally, None)
+        except Unanswerable as error:
+            tally.said_nothing(entry.seq, _reason(error))
+        except (HandlerFault, TrailFault) as error:
+            tally.broke(entry.seq, _reason(error))
 
     def _drive(self, flow: Flow[Any], aside: bool) -> Any:
         return _driven(self.runner, flow, self.aside if aside else self.reading)
