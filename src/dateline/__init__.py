@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from dateline.core.decision import Decision
     from dateline.core.diff import Diff
     from dateline.run.delivery import AsyncDelivery, Delivery, delivers
-    from dateline.run.erase import EraseSubject
     from dateline.run.loading import load
     from dateline.run.relay import AsyncRelay, Relay
     from dateline.run.runner import AsyncRunner, Runner
@@ -67,7 +66,6 @@ else:
         "Decision": "dateline.core.decision",
         "Delivery": "dateline.run.delivery",
         "Diff": "dateline.core.diff",
-        "EraseSubject": "dateline.run.erase",
         "Instant": "dateline.sql.types",
         "Relay": "dateline.run.relay",
         "Runner": "dateline.run.runner",
@@ -109,7 +107,6 @@ __all__ = [
     "Drop",
     "Effect",
     "Entry",
-    "EraseSubject",
     "Event",
     "Insert",
     "Instant",

@@ -31,7 +31,6 @@
     ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
     ├── Unanswerable           a replay about which nothing can be said
-    │   └── Erased             what it would need was erased
     ├── NoSuchEvent            there is no event of that id
     ├── NonDeterministic       the same code decides otherwise than it did
     ├── ReleaseEdited          other code stands under a released date than decided
@@ -70,7 +69,6 @@ __all__ = [
     "DependedOn",
     "Difference",
     "DuplicateKey",
-    "Erased",
     "HandlerFailed",
     "HandlerFault",
     "Impure",
@@ -459,10 +457,6 @@ class NotSerializable(DatelineError):
 
 class Unanswerable(DatelineError):
     """A recorded event cannot be decided again: what it would need was not recorded, or the shape has no word for it."""
-
-
-class Erased(Unanswerable):
-    """A recorded event cannot be decided again: what it would need was personal, and was erased."""
 
 
 class NoSuchEvent(DatelineError):

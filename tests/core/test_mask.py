@@ -41,7 +41,7 @@ def entry(personal: frozenset[str], **fields: Any) -> Entry:
         "effects": (),
         "subjects": (),
     }
-    return Entry(personal=personal, erased=frozenset(), **(base | fields))
+    return Entry(personal=personal, **(base | fields))
 
 
 def written(**images: Any) -> Written:

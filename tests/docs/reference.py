@@ -20,7 +20,6 @@ from dateline.core.model import Model
 from dateline.core.notice import Changed, Notice
 from dateline.core.outcome import Performed, Wrote
 from dateline.run.delivery import Sink
-from dateline.run.erase import Erasure
 from dateline.run.moment import Moment
 from dateline.run.path import Given
 from dateline.run.reader import Reader
@@ -127,7 +126,6 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "as_of",
                     "adopt",
                     "drift",
-                    "erase",
                     "migrate",
                     "sequence",
                     "verify",
@@ -180,8 +178,6 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "Verdict": (),
             "Moment": ("row", "snapshot"),
             "Drift": ("columns",),
-            "EraseSubject": (),
-            "Erasure": (),
         },
     ),
     (
@@ -235,7 +231,6 @@ _ELSEWHERE: dict[str, Any] = {
     "Corrected": Corrected,
     "Decided": Decided,
     "Drift": Drift,
-    "Erasure": Erasure,
     "Filters": Filters,
     "Given": Given,
     "Item": Item,

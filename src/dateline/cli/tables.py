@@ -18,8 +18,6 @@ from dateline.core.meta import Actor
 from dateline.core.personal import MASK
 from dateline.core.table import table_of
 from dateline.run.adopt import RIGHT
-from dateline.run.erase import RIGHT as ERASING
-from dateline.run.erase import Erasure
 from dateline.run.rebuild import rebuild as rebuilding
 from dateline.run.runner import Runner
 from dateline.sql.drift import Drift
@@ -199,40 +197,3 @@ def as_of(
             told = "–" if value is None else printable(value if isinstance(value, str) else text(value))
             console.print(Text.assemble((f"{printable(name):<{width}}  ", "dim"), told), soft_wrap=True)
     raise typer.Exit(0 if row is not None else 1)
-
-
-@app.command()
-def erase(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whose values, such as patient:42.")],
-    database: Database,
-    versions: Versions,
-    actor: Annotated[str, typer.Option("--actor", metavar="ID", help="Who does it; it is recorded.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")],
-    tenant: Annotated[str, typer.Option(help="Whose data, in an application that keeps tenants apart.")] = "",
-    json: Json = False,
-) -> None:
-    """Take a subject's personal values out of the trail for good; every digest is still right. It cannot be taken back.
-
-    What becomes of the application's own tables, its handlers for subject.erase decide.
-
-    With --json: one object with the keys event_id, seq, values, cancelled, sending.
-    """
-    who = Actor(actor, rights=frozenset({ERASING}))
-    with Runner(database, versions=loaded(versions)) as runner:
-        done = runner.erase(subject, actor=who, reason=reason, tenant=tenant)
-        near = runner.engine.dialect.name == "sqlite"
-    if json:
-        write(text({name: getattr(done, name) for name in Erasure.__dataclass_fields__}))
-        return
-    write(
-        f"{done.values:,} value{'' if done.values == 1 else 's'} of {printable(subject)} erased; recorded as event {done.seq}."
-    )
-    if done.cancelled:
-        write(f"Cancelled, since what they would tell is gone: {', '.join(done.cancelled)}.")
-    if done.sending:
-        write(f"Being sent at this moment: {', '.join(done.sending)}.")
-    write(
-        "The file still holds the bytes until VACUUM and PRAGMA wal_checkpoint(TRUNCATE)."
-        if near
-        else "The server still holds the bytes until VACUUM, and its write-ahead log and backups until they are gone."
-    )

@@ -50,7 +50,6 @@ class Entry(Later):
         snapshot: What was seen: rows by the field that asked for them.
         decision: The outcome, and for a refusal what is known of it.
         personal: Where in it personal values stand, as JSON pointers that begin with the part: `/input/name`.
-        erased: Those of them whose value was erased.
     """
 
     seq: int
@@ -75,7 +74,6 @@ class Entry(Later):
     effects: tuple[Performed, ...]
     subjects: tuple[str, ...]
     personal: frozenset[str]
-    erased: frozenset[str]
 
     @property
     def refusal(self) -> Refused | None:

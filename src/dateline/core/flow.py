@@ -176,10 +176,11 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     if seen.recorded:
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
-        salt = seen.claim.salt
-        if salt is None or request_digest(request.event, salt, request.at) != seen.claim.request:
-            why = "came with another request before" if salt else "came with a request of which a part was erased since"
-            reused = KeyReused(f"the key {request.key!r} {why}; a new request needs a new key", key=request.key)
+        if request_digest(request.event, seen.claim.salt, request.at) != seen.claim.request:
+            reused = KeyReused(
+                f"the key {request.key!r} came with another request before; a new request needs a new key",
+                key=request.key,
+            )
             yield from _refuse(request, versions, store, reused)
             raise reused
         return (yield from _again(seen.claim.event, request, versions, store))

@@ -115,14 +115,10 @@ class Request:
 
 @internal()
 class Claim:
-    """Who has a request key: the event, and the salted digest of the request it came with.
-
-    Args:
-        salt: None where something of the request was erased: then nobody can tell what it was.
-    """
+    """Who has a request key: the event, and the salted digest of the request it came with."""
 
     event: UUID
-    salt: bytes | None
+    salt: bytes
     request: str
 
 

@@ -33,7 +33,6 @@ from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.correct import Choice, correcting
 from dateline.run.engine import async_engine, engine, in_memory
-from dateline.run.erase import Erasure, erasing
 from dateline.run.moment import AsyncMoment, Moment, drifted, reached
 from dateline.run.path import Asked, Given, Heard, Path, heard
 from dateline.run.replay import comparing, diffing, replaying
@@ -214,17 +213,6 @@ class Runner(Path):
             tables: Mapped classes, or tables' names; all that the versions know without any.
         """
         return self._driven(drifted(self, tables))
-
-    def erase(self, subject: str, **given: Unpack[Given]) -> Erasure:
-        """Take a subject's personal values out of the trail for good; every digest is still right.
-
-        An event, which needs the right "erase" and a reason. What becomes of the application's tables, its handlers for `EraseSubject`
-        decide, in the same transaction.
-
-        Args:
-            subject: Whose, such as `patient:42`.
-        """
-        return self._driven(erasing(self, subject, given))
 
     def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
@@ -458,10 +446,6 @@ class AsyncRunner(Path):
     async def drift(self, *tables: Any) -> tuple[Drift, ...]:
         """As `Runner.drift`."""
         return await self._driven(drifted(self, tables))
-
-    async def erase(self, subject: str, **given: Unpack[Given]) -> Erasure:
-        """As `Runner.erase`."""
-        return await self._driven(erasing(self, subject, given))
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]

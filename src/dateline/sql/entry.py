@@ -217,8 +217,7 @@ class _Stored:
 
     def personal(self, entry: Entry) -> Mapping[str, Any]:
         """Return where personal values stand."""
-        erased = (one["path"] for one in self._entries.read(self._rows, PERSONAL) if one["value"] is None)
-        return {"personal": frozenset(self.values()), "erased": frozenset(erased)}
+        return {"personal": frozenset(self.values())}
 
 
 _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
@@ -227,7 +226,7 @@ _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
     "operations": _Stored.operations,
     "effects": _Stored.effects,
     "subjects": _Stored.subjects,
-    **dict.fromkeys(("personal", "erased"), _Stored.personal),
+    "personal": _Stored.personal,
 }
 
 
