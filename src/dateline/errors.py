@@ -31,6 +31,7 @@
     ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
     ├── Unanswerable           a replay about which nothing can be said
+    │   └── Erased             what the decision would read was erased
     ├── NoDelivery             a kind of effect that nobody would deliver; told when a relay is made
     ├── OtherIncarnation       a cursor of the feed from before the database was restored
     ├── NotInState             an effect whose delivery is not in a state in which that can be done
@@ -60,6 +61,7 @@ __all__ = [
     "Denied",
     "Difference",
     "DuplicateKey",
+    "Erased",
     "HandlerFailed",
     "HandlerFault",
     "Impure",
@@ -443,6 +445,10 @@ class NotSerializable(DatelineError):
 
 class Unanswerable(DatelineError):
     """A recorded event cannot be decided again: what it would need was not recorded, or the shape has no word for it."""
+
+
+class Erased(Unanswerable):
+    """A recorded event cannot be decided again: a personal value that the decision would read was erased."""
 
 
 class NoDelivery(DatelineError):

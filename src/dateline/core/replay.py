@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from dateline.core.canon import canonical, parsed
 from dateline.core.entry import Entry
+from dateline.core.erase import erased_under
 from dateline.core.flow import snapshots_of
 from dateline.core.model import faults
 from dateline.core.operation import Operation, Placeholder
@@ -20,7 +21,7 @@ from dateline.core.plan import Plan
 from dateline.core.snapshot import Field
 from dateline.core.step import Step
 from dateline.core.version import Versions
-from dateline.errors import Malformed, Refused, Unanswerable
+from dateline.errors import Erased, Malformed, Refused, Unanswerable
 
 __all__ = ["DECIDED", "difference", "recalled", "replayed"]
 
@@ -35,6 +36,7 @@ def replayed(entry: Entry, versions: Versions, version: date | None = None) -> P
         version: Under which date; without it, its own.
 
     Raises:
+        Erased: Where a personal value that it would read was erased: any of the event's own, or of what was seen.
         Unanswerable: Where nothing can be said: another version needs what was not recorded, or has no word for the event.
         HandlerFault: Where a check or a handler fails.
     """
@@ -42,15 +44,25 @@ def replayed(entry: Entry, versions: Versions, version: date | None = None) -> P
     if chosen is not None and versions.shape(entry.kind, versions.asked(chosen).date) is None:
         # A kind that nobody handles is recorded as it is.
         return Plan()
+    if erased_under(entry, "/input"):
+        raise _erased(entry, "of its input")
     if event is None or chosen is None:
         raise Unanswerable(f"event {entry.seq}: no version at hand reads {entry.kind} in the shape of {entry.shape}")
     try:
         cascade = versions.for_event(event, versions.asked(chosen).date)
         cascade.shaped(event)
+        for one in cascade.fields:
+            if erased_under(entry, f"/snapshot/{one.place}"):
+                raise _erased(entry, f"in {one.path}")
         seen = tuple(recalled(one, entry.snapshot) for one in cascade.fields)
         return cascade.decide(event, snapshots_of(cascade, seen))
     except (Malformed, Refused) as error:
         raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
+
+
+def _erased(entry: Entry, where: str) -> Erased:
+    told = f"event {entry.seq} ({entry.kind}): a personal value {where} was erased"
+    return Erased(f"{told}, so it cannot be decided again; what came of it stays on record")
 
 
 def recalled(one: Field, snapshot: Any) -> Values:

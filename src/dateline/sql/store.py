@@ -20,6 +20,7 @@ from dateline.errors import Conflict, NotCanonical, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
+from dateline.sql.erase import Eraser
 from dateline.sql.feed import Feed
 from dateline.sql.perform import Assigned, Performer
 from dateline.sql.postgres import Postgres, PostgresReading
@@ -50,6 +51,7 @@ class SqlStore:
         self.feed = Feed(dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
+        self.eraser = Eraser(dialect)
         self.turns = Turns()
         self.queues = dialect.queues
         self.single = Single(dialect, self.recorder) if isinstance(dialect, Postgres) else None
@@ -150,7 +152,8 @@ class SqlStore:
         for every row.
         """
         changes = draft.plan.changes()
-        if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful:
+        erasing = self.eraser.statements(draft)
+        if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful and not erasing:
             at_once = yield from self._at_once(self.single, draft, cascade, changes, proof, joined=joined, leave=leave)
             if at_once is not None:
                 return at_once
@@ -192,12 +195,13 @@ class SqlStore:
         if self.dialect.near:
             [made] = yield from self._tried(Batch((event,)), undo, joined)
             rest = self.recorder.rest(draft, lists, made.rows[0])
-            yield from self._tried(Batch((*rest, end), ends=not joined), undo, joined)
+            done = yield from self._tried(Batch((*rest, *erasing, end), ends=not joined), undo, joined)
         else:
             rest = self.recorder.rest(draft, lists)
-            made, *_ = yield from self._tried(Batch((event, *rest, end), ends=not joined), undo, joined)
+            made, *done = yield from self._tried(Batch((event, *rest, *erasing, end), ends=not joined), undo, joined)
         seq, recorded_at = made.rows[0]
-        return Written(seq, _instant(recorded_at, self.dialect), told)
+        removal = self.eraser.removal(erasing, done[len(rest) : -1])
+        return Written(seq, _instant(recorded_at, self.dialect), told, removal=removal)
 
     def _at_once(
         self,
