@@ -17,6 +17,7 @@ from dateline.core.flow import snapshots_of
 from dateline.core.model import faults
 from dateline.core.operation import Operation, Placeholder
 from dateline.core.outcome import Values
+from dateline.core.personal import ERASED, below, unsealed
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Field
 from dateline.core.step import Step
@@ -90,7 +91,7 @@ def recalled(one: Field, snapshot: Any) -> Values:
 def difference(entry: Entry, plan: Plan) -> str | None:
     """Return the key of the first step, or rejection, in which a plan is not what was recorded; None where it is.
 
-    Who decided is no difference, nor is what only the database could know.
+    Who decided is no difference, nor is what only the database could know, or was erased.
     """
     recorded, made = _recorded(entry), _made(plan)
     for key in [*recorded, *made]:
@@ -111,20 +112,38 @@ class _Step(NamedTuple):
         values: What it holds, by name.
         open: Whether what is recorded may hold more: what the database assigned.
         more: Values under further names, of columns that the table had once.
+        erased: Where among the values one was erased, as JSON pointers: it may have been anything.
     """
 
     facts: tuple[Any, ...]
     values: Mapping[str, Any]
     open: bool = False
     more: Mapping[str, Any] = MappingProxyType({})
+    erased: Mapping[str, Any] = MappingProxyType({})
 
 
 def _recorded(entry: Entry) -> dict[str, _Step]:
     return {
         **{one.key: _Step((one.code, one.detail, one.field), {}) for one in entry.rejections},
-        **{one.step: _Step((one.verb, one.table, one.row_key), one.declared) for one in entry.operations},
-        **{one.step: _Step((one.kind,), one.payload) for one in entry.effects},
+        **{
+            one.step: _Step(
+                (one.verb, one.table, one.row_key),
+                one.declared,
+                # A declared personal value is kept once, with the row that holds it.
+                erased=_gone(entry, f"/operations/{one.ordinal}/after"),
+            )
+            for one in entry.operations
+        },
+        **{
+            one.step: _Step((one.kind,), one.payload, erased=_gone(entry, f"/effects/{one.ordinal}"))
+            for one in entry.effects
+        },
     }
+
+
+def _gone(entry: Entry, root: str) -> Mapping[str, Any]:
+    """Return what stands in the places below a part of the record whose values were erased."""
+    return {path[len(root) :]: ERASED for path in entry.erased if path.startswith(f"{root}/")}
 
 
 def _made(plan: Plan) -> dict[str, _Step]:
@@ -163,6 +182,8 @@ def _equal(recorded: _Step, made: _Step) -> bool:
     if not then and made.values.keys() - recorded.values.keys():
         return False
     return all(
-        name in values and (values[name] is _OPEN or values[name] == value) if name in values or not made.open else True
+        name in values and (values[name] is _OPEN or unsealed(values[name], below("", name), recorded.erased) == value)
+        if name in values or not made.open
+        else True
         for name, value in recorded.values.items()
     )
