@@ -87,6 +87,12 @@ class Visit(Event, kind="visit", subjects=("customer:{customer}",)):
     customer: str
 
 
+class Enter(Event, kind="enter", subjects=("customer:{id}",)):
+    """Somebody comes in whose name is not known yet."""
+
+    id: str
+
+
 class Seen(Snapshot):
     buyer: Buyer = rows(Customer.id == given("customer"))
 
@@ -112,11 +118,16 @@ def write(event: Write) -> Yields[Card | Call | Ping]:
 
 
 @handler
+def enter(event: Enter) -> Yields[Insert[Customer]]:
+    yield Insert(Customer, id=event.id, name=f"visitor {event.id}")
+
+
+@handler
 def count(event: Visit, seen: Seen) -> Yields[Update[Customer]]:
     yield Update(seen.buyer, points=seen.buyer.points + 1)
 
 
-LAYERS: dict[str | date, list[Any]] = {"2024-01-01": [Join, Write, Visit, Buyer, join, write, count]}
+LAYERS: dict[str | date, list[Any]] = {"2024-01-01": [Join, Write, Visit, Enter, Buyer, join, write, count, enter]}
 VERSIONS = Versions.of(LAYERS)
 
 
@@ -417,6 +428,28 @@ def test_a_request_key_gets_its_answer_after_the_erasure_and_no_digest_lets_anyb
     plain.refused(KeyReused, Visit(customer="ann"), key="k1")
 
 
+def test_a_request_key_of_which_nothing_was_erased_is_compared_as_before(plain: Shop) -> None:
+    plain.dispatch(Join(id="ann", name="Ann Lee"))
+    plain.dispatch(Visit(customer="ann"), key="k1")
+
+    erase(plain)
+
+    # What it saw was erased, and nothing that was asked.
+    assert [bool(salt) for [salt] in plain.execute("SELECT salt FROM dateline_claim")] == [True]
+    plain.refused(KeyReused, Visit(customer="bob"), key="k1")
+
+
+def test_a_request_key_of_another_instant_is_another_request_after_the_erasure_too(plain: Shop) -> None:
+    clerk = Actor("clerk", rights=frozenset({"backdate"}))
+    asked, at = Join(id="ann", name="Ann Lee"), plain.now - timedelta(days=1)
+    done = plain.dispatch(asked, clerk, key="k1", at=at, reason="forgotten")
+
+    erase(plain)
+
+    assert plain.dispatch(asked, clerk, key="k1", at=at, reason="forgotten").event_id == done.event_id
+    plain.refused(KeyReused, asked, actor=clerk, key="k1", at=at - timedelta(hours=1), reason="forgotten")
+
+
 # What is read afterwards ------------------------------------------------------------------------------------------------
 
 
@@ -453,16 +486,18 @@ def test_a_replay_says_that_it_would_read_what_was_erased(plain: Shop) -> None:
     other = plain.dispatch(Join(id="bob", name="Bob Day"))
     visited = plain.dispatch(Visit(customer="ann"))
     wrote = plain.dispatch(Write(to=("ann",)))
+    entered = plain.dispatch(Enter(id="cy"))
     idea = plain.dispatch(Idea(text="x"))
 
     erased = erase(plain)
+    assert erase(plain, "customer:cy").removal.values == 1
 
     with pytest.raises(Erased, match=rf"event {joined.seq} \(join\): a personal value of its input was erased"):
         replayed(plain.entry(joined), VERSIONS)
     with pytest.raises(Erased, match=rf"event {visited.seq} \(visit\): a personal value in Seen.buyer was erased"):
         replayed(plain.entry(visited), VERSIONS)
     # What it brought about was erased, and nothing that it reads.
-    for done in (other, wrote, idea, erased):
+    for done in (other, wrote, entered, idea, erased):
         entry = plain.entry(done)
         assert difference(entry, replayed(entry, VERSIONS)) is None
 
