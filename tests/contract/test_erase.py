@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -405,6 +409,68 @@ def test_what_is_being_sent_at_that_moment_is_left_and_told_and_not_tried_again(
     assert erase(plain).removal.cancelled == (f"{wrote.seq}.0",)
 
 
+def server(shop: Shop) -> str:
+    return make_url(shop.url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def naively(shop: Shop) -> list[str]:
+    """The control: the same statements, where each sees what was committed until it began; return the states as it saw them."""
+    with psycopg.connect(server(shop)) as session:
+        cursor = psycopg.RawCursor(session)
+        seen: list[str] = []
+        for name, sql in shop.colour.runner.store.eraser._texts().items():
+            cursor.execute(sql.encode(), ("", ANN))
+            seen += [state for _, _, state in cursor.fetchall()] if name == "standing" else []
+    return seen
+
+
+def test_a_worker_that_takes_an_effect_meanwhile_is_seen(plain: Shop) -> None:
+    if not plain.postgres:
+        pytest.skip("SQLite has one writer at a time")
+
+    def raced(erasing: Callable[[], Any]) -> Any:
+        with psycopg.connect(server(plain)) as worker, ThreadPoolExecutor(1) as pool:
+            worker.execute(
+                "UPDATE dateline_delivery SET state = 'sending', due_at = now() + interval '1 minute', tries = 1"
+            )
+            done = pool.submit(erasing)
+            time.sleep(0.3)
+            assert not done.done()
+            worker.commit()
+            return done.result(10)
+
+    wrote = plain.dispatch(Write(to=("ann",)))
+    assert raced(lambda: naively(plain)) == ["due"]
+    assert plain.execute("SELECT state FROM dateline_change") == [("cancelled",)]
+    assert states(plain) == {"ann": "sending"}
+    plain.execute("DELETE FROM dateline_change")
+    plain.execute("UPDATE dateline_delivery SET state = 'due', due_at = now()")
+
+    done = raced(lambda: erase(plain))
+
+    assert (done.removal.sending, done.removal.cancelled) == ((f"{wrote.seq}.0",), ())
+    assert plain.execute("SELECT state FROM dateline_change") == []
+    assert states(plain) == {"ann": "sending"}
+
+
+def test_how_much_was_erased_is_logged_without_any_of_it(plain: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    plain.dispatch(Join(id="ann", name="Ann Lee"))
+    wrote = plain.dispatch(Write(to=("ann",)))
+
+    with caplog.at_level(logging.INFO, "dateline"):
+        erase(plain)
+
+    [line] = [json.loads(record.message) for record in caplog.records]
+    told = {name: line[name] for name in ("event", "kind", "values", "cancelled", "sending")}
+    assert told == {
+        "event": "committed",
+        "kind": "subject.erase",
+        "values": 3,
+        "cancelled": [f"{wrote.seq}.0"],
+        "sending": [],
+    }
+
+
 # What is asked again ----------------------------------------------------------------------------------------------------
 
 
@@ -567,9 +633,7 @@ def planted(shop: Shop) -> None:
 def dumped(shop: Shop) -> bytes:
     """Return all that the tables hold, as a backup has it."""
     made = b""
-    with psycopg.connect(
-        make_url(shop.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    ) as session:
+    with psycopg.connect(server(shop)) as session:
         tables = session.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         for [table] in tables:
             with session.cursor().copy(f'COPY "{table}" TO STDOUT') as copy:
