@@ -238,7 +238,7 @@ class Forgotten(Snapshot):
 def forget(event: EraseSubject, forgotten: Forgotten) -> Yields[Delete[Customer] | Card]:
     if forgotten.buyer is not None:
         yield Delete(forgotten.buyer)
-        yield Card(to="ann", text=f"Goodbye {forgotten.buyer.name}")
+        yield Card(to=forgotten.buyer.id, text=f"Goodbye {forgotten.buyer.name}")
 
 
 RULES = Versions.of(LAYERS | {"2024-06-01": [nobody_special, forget, Forgotten]})
@@ -654,6 +654,14 @@ def stored(shop: Shop) -> bytes:
     return b"".join(file.read_bytes() for file in (Path(folder) / "base" / str(oid)).iterdir() if file.is_file())
 
 
+def on_file(shop: Shop, *statements: str) -> None:
+    """Execute statements on SQLite's file, as somebody else would."""
+    file = sqlite3.connect(str(make_url(shop.url).database))
+    for statement in statements:
+        assert file.execute(statement).fetchall() in ([], [(0, 0, 0)])
+    file.close()
+
+
 def swept(shop: Shop) -> None:
     """Have the database give up what is not needed any more, as the guide says."""
     if shop.postgres:
@@ -662,10 +670,7 @@ def swept(shop: Shop) -> None:
             session.execute(text("ANALYZE"))
             session.execute(text("VACUUM FULL"))
     else:
-        file = sqlite3.connect(str(make_url(shop.url).database))
-        file.execute("VACUUM")
-        assert file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
-        file.close()
+        on_file(shop, "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def found_in(held: bytes) -> set[str]:
@@ -682,6 +687,10 @@ def test_no_byte_of_it_is_left_in_the_database(own_shop: Shop) -> None:
     assert found_in(stored(shop)) == {*CANARIES}
 
     erase(shop)
+    if not shop.postgres:
+        # What dateline's connections delete is overwritten: once the log is in the file, nothing of it is there.
+        on_file(shop, "PRAGMA wal_checkpoint(TRUNCATE)")
+        assert found_in(stored(shop)) == set()
     swept(shop)
 
     assert found_in(stored(shop)) == set()
