@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dateline.core.amendment import Drop, Replace
 from dateline.core.effect import Effect, Retry
 from dateline.core.entry import Entry, Page
+from dateline.core.erase import EraseSubject
 from dateline.core.event import Event
 from dateline.core.head import lift, lower
 from dateline.core.layer import check, handler, retired
@@ -107,6 +108,7 @@ __all__ = [
     "Drop",
     "Effect",
     "Entry",
+    "EraseSubject",
     "Event",
     "Insert",
     "Instant",

@@ -31,6 +31,7 @@
     ├── MissingTable           a table or a column of the application's is not in the database
     ├── NotSerializable        a joined connection that could lose updates
     ├── Unanswerable           a replay about which nothing can be said
+    │   └── Erased             what the decision would read was erased
     ├── NoSuchEvent            there is no event of that id
     ├── NonDeterministic       the same code decides otherwise than it did
     ├── ReleaseEdited          other code stands under a released date than decided
@@ -69,6 +70,7 @@ __all__ = [
     "DependedOn",
     "Difference",
     "DuplicateKey",
+    "Erased",
     "HandlerFailed",
     "HandlerFault",
     "Impure",
@@ -485,6 +487,10 @@ class BooksClosed(DatelineError):
 
 class DependedOn(DatelineError):
     """A row that would go was written by later events; correct those first, or leave it."""
+
+
+class Erased(Unanswerable):
+    """A recorded event cannot be decided again: a personal value that the decision would read was erased."""
 
 
 class NoDelivery(DatelineError):

@@ -371,16 +371,3 @@ def test_the_tables_are_made_again_somewhere_else_and_nowhere_twice(inn: Inn) ->
     assert first.out == "guest: 2 rows\n"
     assert (second.status, second.err) == (2, "dateline: guest holds rows already; rebuild into empty tables\n")
     assert inn.run("rebuild").err == "dateline: name one place: another database by its URL, or a schema of this one\n"
-
-
-def test_erasing_says_what_it_did_and_where_bytes_may_be_left(inn: Inn) -> None:
-    inn.stays(1, 3)
-
-    found = inn.run("erase", "guest:g0", "--actor", "officer", "--reason", "asked for")
-
-    assert found.out.splitlines() == [
-        "2 values of guest:g0 erased; recorded as event 3.",
-        "The file still holds the bytes until VACUUM and PRAGMA wal_checkpoint(TRUNCATE).",
-    ]
-    assert inn.json("erase", "guest:g0", "--actor", "officer", "--reason", "again")["values"] == 0
-    assert "1 failed" in inn.run("replay").out or "1 unanswerable" in inn.run("replay").out

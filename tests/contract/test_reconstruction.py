@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dateline import Committed
+from dateline import Actor, Committed
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
-from dateline.errors import NoSuchEvent, Unanswerable
+from dateline.errors import Erased, NoSuchEvent, Unanswerable
 from tests.contract.conftest import Shop
 from tests.contract.shop import VERSIONS, Enrol, Idea, Product, Sell
 
@@ -170,3 +170,18 @@ def test_two_versions_are_compared_on_todays_state(shop: Shop) -> None:
         "warn_when_low/warn[tea]": ("new", {"left": (None, 2), "product": (None, "tea"), "share": (None, 2 / 9)}),
     }
     assert shop.everything() == before
+
+
+def test_what_would_be_taken_from_the_trail_is_erased_there_too(shop: Shop) -> None:
+    products(shop, tea=9)
+    shop.dispatch(Enrol(id="ann", name="Ann"), version=OLD)
+    shop.dispatch(Enrol(id="bob", name="Bob"), version=OLD)
+    sales = [shop.dispatch(Sell(product="tea", customer=name), version=OLD) for name in ("ann", "bob")]
+
+    officer = Actor("officer", rights=frozenset({"erase"}))
+    shop.colour.wait(shop.colour.runner.erase("customer:ann", actor=officer, reason="asked for"))
+
+    with pytest.raises(Erased, match=r"contract\.shop\.Buying\.buyer something was erased"):
+        replay(shop, sales[0], NEW)
+    assert replay(shop, sales[1], NEW).outcome == "committed"
+    assert shop.colour.wait(shop.colour.runner.drift("customer")) == ()

@@ -18,7 +18,7 @@ from dateline.core.entry import Written
 from dateline.core.mask import masked
 from dateline.core.model import Model
 from dateline.core.notice import Changed, Notice
-from dateline.core.outcome import Performed, Wrote
+from dateline.core.outcome import Performed, Removal, Wrote
 from dateline.run.delivery import Sink
 from dateline.run.moment import Moment
 from dateline.run.path import Given
@@ -53,6 +53,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "Reason": (),
             "Origin": (),
             "Personal": (),
+            "EraseSubject": (),
         },
     ),
     (
@@ -110,6 +111,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "preview",
                     "event",
                     "together",
+                    "erase",
                     "trail",
                     "scan",
                     "feed",
@@ -158,7 +160,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     (
         "Outcomes",
         "What `dispatch` and `preview` return. Refusals are in the [errors](errors.md).",
-        {"Committed": (), "Preview": ("fingerprints",), "Wrote": (), "Performed": ()},
+        {"Committed": (), "Preview": ("fingerprints",), "Wrote": (), "Performed": (), "Removal": ()},
     ),
     (
         "The trail",
@@ -243,6 +245,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Postgres": postgres.Postgres,
     "Queued": Queued,
     "Reader": Reader,
+    "Removal": Removal,
     "Sink": Sink,
     "Together": Together,
     "Verdict": Verdict,

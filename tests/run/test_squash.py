@@ -208,6 +208,19 @@ def test_what_is_folded_decides_as_before_and_its_dead_code_is_gone(make: Callab
             runner.dispatch(runner.event("ask", {"who": "ann"}), actor="ann", version="2019-12-31")
 
 
+def test_what_cannot_be_decided_again_since_it_was_erased_hinders_nothing(make: Callable[..., str]) -> None:
+    name = make('"yes, " + event.who if event.who == "ann" else "no"')
+    with Runner(database(name), versions=Versions.of({"2020-01-01": ()})) as runner, runner.engine.connect() as session:
+        # As if `who` had been personal.
+        session.exec_driver_sql(
+            "INSERT INTO dateline_personal (tenant, seq, path, subject) VALUES ('t2020', 2, '/input/who', 'who:bob')"
+        )
+
+    made = squash(f"{name}.versions", date(2021, 1, 1), scan(name), present=PRESENT)
+
+    assert (made.folded, made.events) == ((date(2020, 1, 1),), 2)
+
+
 def test_where_one_recorded_event_would_be_decided_otherwise_nothing_is_folded(make: Callable[..., str]) -> None:
     name = make('"yes, " + event.who if event.who == "ann" else "no"')
     before = everything(name)

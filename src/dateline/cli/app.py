@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from dateline.cli import effects as about_effects
+from dateline.cli import erase as about_erasure
 from dateline.cli import replay as about_replay
 from dateline.cli import tables as about_tables
 from dateline.cli import versions as about_versions
-from dateline.cli.common import Database, Json, Paper, day, instant, loaded, write
+from dateline.cli.common import Database, Json, Paper, counted, day, instant, loaded, write
 from dateline.cli.document import text
 from dateline.cli.timeline import show
 from dateline.core.document import document
@@ -86,13 +87,9 @@ def verify(
     else:
         for seq, fault in found.faults:
             write(f"event {seq}: {fault}")
-        told = f"{_count(found.events, 'event')}, {_count(found.values, 'personal value')} and {found.erased} erased"
-        print(f"{told}: " + ("every digest is right." if found.ok else f"{_count(len(found.faults), 'fault')}."))
+        told = f"{counted(found.events, 'event')}, {counted(found.values, 'personal value')} and {found.erased} erased"
+        print(f"{told}: " + ("every digest is right." if found.ok else f"{counted(len(found.faults), 'fault')}."))
     raise typer.Exit(0 if found.ok else 1)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @app.command()
@@ -170,3 +167,4 @@ app.add_typer(about_versions.app)
 app.add_typer(about_effects.app)
 app.add_typer(about_replay.app)
 app.add_typer(about_tables.app)
+app.add_typer(about_erasure.app)

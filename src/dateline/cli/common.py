@@ -14,7 +14,7 @@ from dateline.core.version import Versions as Loaded
 from dateline.errors import BadVersion
 from dateline.run.loading import load
 
-__all__ = ["Database", "Json", "Left", "Paper", "Versions", "day", "instant", "loaded", "write"]
+__all__ = ["Database", "Json", "Left", "Paper", "Versions", "counted", "day", "instant", "loaded", "write"]
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that stay.")]
 
@@ -50,6 +50,11 @@ def day(told: str) -> date:
         return date.fromisoformat(told)
     except ValueError:
         raise typer.BadParameter(f"{told!r} is no date; write one such as 2018-08-01") from None
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 class Left(Exception):

@@ -24,7 +24,7 @@ from dateline.run.relay import AsyncRelay, Relay
 from dateline.run.runner import Runner
 from dateline.sql.standing import Queued
 
-__all__ = ["app"]
+__all__ = ["Tenant", "Versions", "Who", "app"]
 
 app = typer.Typer()
 stepping = typer.Typer(

@@ -14,6 +14,7 @@ from dateline.core.entry import Entry, Written
 from dateline.core.model import personal_fields
 from dateline.core.operation import Operation, Placeholder
 from dateline.core.outcome import Performed
+from dateline.core.personal import ERASED
 from dateline.core.plan import Change, Plan
 from dateline.core.table import table_of
 from dateline.errors import Refused, Rejected, Rejection
@@ -142,7 +143,17 @@ def alike(one: Decided, other: Decided) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return one is OPEN or other is OPEN or one == other
+    # What was erased may have been anything. By identity: somebody may be called so.
+    return one is OPEN or other is OPEN or one is ERASED or other is ERASED or one == other or _erased(one, other)
+
+
+def _erased(one: Any, other: Any) -> bool:
+    """Tell whether two values are the same but for what was erased within."""
+    if type(one) is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    if type(one) is list and type(other) is list:
+        return len(one) == len(other) and all(map(_same, one, other))
+    return False
 
 
 def _rejection(one: Rejection) -> Decided:

@@ -50,6 +50,7 @@ class Entry(Later):
         snapshot: What was seen: rows by the field that asked for them.
         decision: The outcome, and for a refusal what is known of it.
         personal: Where in it personal values stand, as JSON pointers that begin with the part: `/input/name`.
+        erased: Where of those the value was erased since.
     """
 
     seq: int
@@ -74,6 +75,7 @@ class Entry(Later):
     effects: tuple[Performed, ...]
     subjects: tuple[str, ...]
     personal: frozenset[str]
+    erased: frozenset[str] = frozenset()
 
     @property
     def refusal(self) -> Refused | None:

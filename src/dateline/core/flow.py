@@ -12,14 +12,16 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from dateline.core.canon import canonical, parsed
 from dateline.core.cascade import Cascade
 from dateline.core.draft import Draft, drafted
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.meta import Meta
 from dateline.core.outcome import Committed, Preview, Values, Wrote, compare, request_digest
+from dateline.core.personal import ERASED, unsealed
 from dateline.core.plan import Plan
-from dateline.core.request import Apart, Broken, Ending, Flow, Pause, Request, Seen, Store
+from dateline.core.request import Apart, Broken, Claim, Ending, Flow, Pause, Request, Seen, Store
 from dateline.core.snapshot import Field, Snapshot
 from dateline.core.version import Version, Versions
 from dateline.errors import (
@@ -176,7 +178,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     if seen.recorded:
         return (yield from _again(event.meta.id, request, versions, store))
     if seen.claim is not None and request.ending is Ending.COMMIT:
-        if request_digest(request.event, seen.claim.salt, request.at) != seen.claim.request:
+        if not (yield from _same(request, seen.claim, versions, store)):
             reused = KeyReused(
                 f"the key {request.key!r} came with another request before; a new request needs a new key",
                 key=request.key,
@@ -212,6 +214,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
         event=event,
         told=written.told,
         plan=plan,
+        removal=written.removal,
     )
 
 
@@ -297,6 +300,19 @@ def meta_of(request: Request, version: date | None, late: bool = False, root: UU
         late=late,
         origin=request.origin,
     )
+
+
+def _same(request: Request, claim: Claim, versions: Versions, store: Store) -> Flow[bool]:
+    """Tell whether a request key comes with the request that it came with before."""
+    if claim.salt is not None:
+        return request_digest(request.event, claim.salt, request.at) == claim.request
+    # Without its salt the digest tells nothing, as it should: what was erased can be anything now, and all else is compared.
+    entry = yield from store.entry(request.tenant, claim.event, versions, joined=request.joined)
+    if entry is None:
+        return True
+    erased = dict.fromkeys(entry.erased, ERASED)
+    asked = unsealed(parsed(canonical(request.event)), "/input", erased)
+    return (entry.kind, entry.input) == (request.event.__kind__, asked) and request.at in (None, entry.occurred_at)
 
 
 def _again(id: UUID, request: Request, versions: Versions, store: Store) -> Flow[Committed]:

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dateline.core.entry import Entry, Written
-from dateline.core.personal import MASK, unsealed
+from dateline.core.personal import ERASED, MASK, unsealed
 
 __all__ = ["masked"]
 
 
 def masked(entry: Entry) -> Entry:
-    """Return the entry with `MASK` in every place that holds a personal value, and without its typed event, which holds them too."""
+    """Return the entry with `MASK` in every place that holds a personal value, and without its typed event, which holds them too.
+
+    Where a value was erased, it goes on saying so.
+    """
     if not entry.personal:
         return entry
-    hidden = dict.fromkeys(entry.personal, MASK)
+    hidden = dict.fromkeys(entry.personal, MASK) | dict.fromkeys(entry.erased, ERASED)
     return replace(
         entry,
         event=None,

@@ -15,7 +15,7 @@ from dateline.core.plan import Plan
 from dateline.core.snapshot import Field, Record, fingerprint, row_of
 from dateline.errors import Difference, Malformed, Refused, Rejected, Rejection, StaleSnapshot
 
-__all__ = ["Committed", "Expects", "Performed", "Preview", "Told", "Wrote"]
+__all__ = ["Committed", "Expects", "Performed", "Preview", "Removal", "Told", "Wrote"]
 
 Values: TypeAlias = tuple[Any, ...]
 
@@ -57,6 +57,21 @@ Told: TypeAlias = Callable[[], tuple[tuple[Wrote, ...], tuple[Performed, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What an erasure removed from the trail.
+
+    Args:
+        values: How many personal values.
+        cancelled: The keys of the effects that would have sent one, and now are never sent.
+        sending: The keys of those that were being sent at that moment, so that it may arrive; they are not tried again.
+    """
+
+    values: int
+    cancelled: tuple[str, ...] = ()
+    sending: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
     """The event stands in the trail, with everything that follows from it.
 
@@ -64,6 +79,7 @@ class Committed:
         seq: The place in the order of writing.
         plan: The decision; None where the request key had been committed before.
         repeated: This request was committed earlier, and this is that answer.
+        removal: What was erased, where the event is an `EraseSubject`; of a repeated one, None.
     """
 
     event_id: UUID
@@ -74,6 +90,7 @@ class Committed:
     told: Told = field(compare=False, repr=False)
     plan: Plan | None = field(default=None, compare=False)
     repeated: bool = field(default=False, compare=False)
+    removal: Removal | None = field(default=None, compare=False)
 
     @property
     def operations(self) -> tuple[Wrote, ...]:

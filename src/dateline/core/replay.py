@@ -13,6 +13,7 @@ from dateline.core.canon import unparsed
 from dateline.core.cascade import Cascade
 from dateline.core.decision import Decision, alike
 from dateline.core.entry import Entry
+from dateline.core.erase import erased_under
 from dateline.core.event import Event
 from dateline.core.flow import snapshots_of
 from dateline.core.model import faults
@@ -99,6 +100,7 @@ def again(
         stands: Tells, with other input, for each field of the cascade whether what was recorded is still what it asks for.
 
     Raises:
+        Erased: Where a personal value that it would read was erased: any of the event's own, or of what was seen.
         Unanswerable: Where no version at hand can read it, or it was never decided.
         Malformed: Where the changed input is none of its kind.
     """
@@ -110,8 +112,8 @@ def again(
     if versions.shape(entry.kind, day) is None and event is None:
         # A kind that nobody handles is recorded as it is.
         return Again(entry, Event.model_construct(), day, None, ())
-    if any(at.startswith("/input/") for at in entry.erased):
-        raise Erased(f"event {entry.seq}: of what was asked something was erased")
+    if erased_under(entry, "/input"):
+        raise _erased(entry, "of its input")
     if event is None:
         raise Unanswerable(f"event {entry.seq}: no version at hand reads {entry.kind} in the shape of {entry.shape}")
     try:
@@ -126,10 +128,8 @@ def again(
     same = stands(cascade, before, event) if changed and stands is not None else (True,) * len(cascade.fields)
     snapshot = entry.snapshot if cascade.fields else {}
     for one in cascade.fields:
-        if any(at.startswith(f"/snapshot/{one.place}/") for at in entry.erased):
-            raise Erased(
-                f"event {entry.seq}, under {chosen}: of what the decision sees in {one.place} something was erased"
-            )
+        if erased_under(entry, f"/snapshot/{one.place}"):
+            raise _erased(entry, f"in {one.path}")
     try:
         seen = tuple(
             recalled(one, snapshot) if here and one.place in snapshot else None
@@ -138,6 +138,11 @@ def again(
     except Malformed as error:
         raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
     return Again(entry, event, day, cascade, seen)
+
+
+def _erased(entry: Entry, where: str) -> Erased:
+    told = f"event {entry.seq} ({entry.kind}): a personal value {where} was erased"
+    return Erased(f"{told}, so it cannot be decided again; what came of it stays on record")
 
 
 def replayed(entry: Entry, versions: Versions, version: date | None = None) -> Decision:

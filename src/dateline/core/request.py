@@ -14,7 +14,7 @@ from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.internal import internal
 from dateline.core.meta import Actor, Origin, Reason
-from dateline.core.outcome import Expects, Told, Values
+from dateline.core.outcome import Expects, Removal, Told, Values
 from dateline.core.version import Versions
 from dateline.errors import DatelineError
 
@@ -115,10 +115,10 @@ class Request:
 
 @internal()
 class Claim:
-    """Who has a request key: the event, and the salted digest of the request it came with."""
+    """Who has a request key: the event, and the salted digest of the request it came with; no salt where a value of it was erased."""
 
     event: UUID
-    salt: bytes
+    salt: bytes | None
     request: str
 
 
@@ -147,12 +147,14 @@ class Written:
 
     Args:
         left: The turn was given up with it.
+        removal: What was erased with it.
     """
 
     seq: int
     recorded_at: datetime
     told: Told
     left: bool = False
+    removal: Removal | None = None
 
 
 class Store(Protocol):

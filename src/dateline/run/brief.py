@@ -253,7 +253,7 @@ def _event(lane: Lane, kept: Kept) -> Event:
     body = kept.body
     asked = body["input"]
     if kept.personal:
-        if any(value == ERASED and at.startswith("/input/") for at, value in kept.personal.items()):
+        if any(value is ERASED and at.startswith("/input/") for at, value in kept.personal.items()):
             raise Erased("of what was asked something was erased")
         asked = kept.part("input", "")
     return lane.shape.from_json(unparsed(asked)).with_meta(Meta.from_facts(body["meta"]))
@@ -273,7 +273,7 @@ def _seen(lane: Lane, kept: Kept) -> tuple[dict[str, Any], tuple[Field, ...]]:
             rows = held["rows"]
             if kept.personal:
                 root = f"/snapshot/{one.place}/rows"
-                if any(value == ERASED and at.startswith(f"{root}/") for at, value in kept.personal.items()):
+                if any(value is ERASED and at.startswith(f"{root}/") for at, value in kept.personal.items()):
                     raise Erased(f"of what the decision sees in {one.place} something was erased")
                 rows = unsealed(rows, root, kept.personal)
             seen[one.place] = recalled(one, {one.place: rows})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from logging import WARNING
@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from dateline.core.draft import Draft
 from dateline.core.entry import Entry, Page
+from dateline.core.erase import erasure, reasoned
 from dateline.core.event import Event
 from dateline.core.flow import flow, meta_of, recorded
 from dateline.core.meta import Actor, Meta, Origin, Reason
@@ -167,7 +168,8 @@ class Path:
         _checked(event, "dispatch" if ending is Ending.COMMIT else "preview", given)
         moment = self._now()
         expects = given.get("expects")
-        at, reason = given.get("at"), given.get("reason")
+        at, reason = given.get("at"), Reason.of(given.get("reason"))
+        reasoned(event, reason)
         seed, drawn = chance()
         spare = new_id(moment, drawn)
         return Request(
@@ -181,7 +183,7 @@ class Path:
             tenant=given.get("tenant", ""),
             version=given.get("version"),
             at=None if at is None else _utc(at),
-            reason=None if reason is None else Reason.of(reason),
+            reason=reason,
             cause=given.get("cause"),
             origin=given.get("origin"),
             key=given.get("key"),
@@ -207,8 +209,18 @@ class Path:
         if not joined:
             self.bell.ring()
         if log.heard():
-            log.told("committed", kind=event.__kind__, id=done.event_id, seq=done.seq, repeated=done.repeated or None)
+            facts: dict[str, Any] = {} if done.removal is None else asdict(done.removal)
+            facts |= {"kind": event.__kind__, "id": done.event_id, "seq": done.seq, "repeated": done.repeated or None}
+            log.told("committed", **facts)
         return done
+
+    def erasing(self, subject: str, given: Given) -> Flow[Committed]:
+        """Have a subject's personal values leave the trail.
+
+        Raises:
+            Malformed: For what can be no subject, and without a reason.
+        """
+        return self.dispatching(erasure(subject), given)
 
     def _warn(self, version: date, moment: datetime) -> None:
         """Say once for each version that decides after it was deprecated; a line a dispatch would be no news."""

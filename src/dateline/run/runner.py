@@ -110,6 +110,21 @@ class Runner(Path):
         """
         return self._driven(self.previewing(event, given, rehearse=rehearse))
 
+    def erase(self, subject: str, **given: Unpack[Given]) -> Committed:
+        """Have a subject's personal values leave the trail: an event, which needs the right "erase" and a reason.
+
+        The event is an `EraseSubject`; handlers of that kind say what becomes of the application's tables. What would still have been sent
+        of the values is cancelled. `removal` of the answer tells how much was removed. Twice is harmless.
+
+        Args:
+            subject: Whose values, by the name that events and records give them: `patient:42`.
+
+        Raises:
+            Malformed: For what can be no subject, and without a reason.
+            Denied: Without the right; recorded.
+        """
+        return self._driven(self.erasing(subject, given))
+
     def trail(self, **asked: Unpack[Asked]) -> Page:
         """Return a page of the trail, as `Filters` describes: a subject's timeline, a row's history, a kind, an actor, a time."""
         return self._driven(self.paging(asked))
@@ -386,6 +401,10 @@ class AsyncRunner(Path):
     async def preview(self, event: Event, *, rehearse: bool = False, **given: Unpack[Given]) -> Preview | Refused:
         """As `Runner.preview`."""
         return await self._driven(self.previewing(event, given, rehearse=rehearse))
+
+    async def erase(self, subject: str, **given: Unpack[Given]) -> Committed:
+        """As `Runner.erase`."""
+        return await self._driven(self.erasing(subject, given))
 
     async def trail(self, **asked: Unpack[Asked]) -> Page:
         """As `Runner.trail`."""

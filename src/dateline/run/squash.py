@@ -21,7 +21,7 @@ from dateline.core.entry import Entry
 from dateline.core.layer import Function, Retirement
 from dateline.core.replay import DECIDED, deviation, replayed
 from dateline.core.version import Version, Versions
-from dateline.errors import BadVersion, DatelineError
+from dateline.errors import BadVersion, DatelineError, Erased
 from dateline.run.loading import load
 from dateline.run.release import edits, package_of, rerecorded
 
@@ -141,6 +141,8 @@ def _retired(versions: Versions, day: date, present: datetime) -> tuple[Version,
 def _alike(versions: Versions, base: Version, older: tuple[Version, ...], entries: Iterable[Entry]) -> int:
     """Return how many events were decided under what is folded, all of which come to the same under the date that stays.
 
+    Those that cannot be decided again, since what they would read was erased, are left out.
+
     Raises:
         BadVersion: Naming some that do not.
     """
@@ -149,12 +151,15 @@ def _alike(versions: Versions, base: Version, older: tuple[Version, ...], entrie
     for entry in entries:
         if entry.version is None or entry.outcome not in DECIDED or not (entry.version in gone or not older):
             continue
-        looked += 1
         under = base.date if entry.version in gone else entry.version
         try:
             key = deviation(entry, replayed(entry, versions, under))
+        except Erased:
+            # Nobody can decide it again, whatever stays.
+            continue
         except DatelineError as error:
             key = f"{type(error).__name__}: {error}"
+        looked += 1
         if key is not None:
             differing.append(f"event {entry.seq} ({entry.kind}, {entry.version}) in {key}")
     if differing:

@@ -53,7 +53,7 @@ class Drift:
         return tuple(
             name
             for name, value in self.recorded.items()
-            if name in found and found[name] != value and ERASED not in (value, found[name])
+            if name in found and found[name] != value and value is not ERASED and found[name] is not ERASED
         )
 
 

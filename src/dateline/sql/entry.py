@@ -216,8 +216,13 @@ class _Stored:
         return {"subjects": tuple(parsed(self._row["subjects"]))}
 
     def personal(self, entry: Entry) -> Mapping[str, Any]:
-        """Return where personal values stand."""
-        return {"personal": frozenset(self.values())}
+        """Return where personal values stand, and where they stood."""
+        values = self.values()
+        # By identity: somebody may be called so.
+        return {
+            "personal": frozenset(values),
+            "erased": frozenset(path for path, value in values.items() if value is ERASED),
+        }
 
 
 _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
@@ -226,7 +231,7 @@ _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
     "operations": _Stored.operations,
     "effects": _Stored.effects,
     "subjects": _Stored.subjects,
-    "personal": _Stored.personal,
+    **dict.fromkeys(("personal", "erased"), _Stored.personal),
 }
 
 

@@ -76,7 +76,9 @@ def agree(one: Image | None, other: Image | None) -> bool:
     """
     if one is None or other is None:
         return one is other
-    return all(other[name] == value or ERASED in (value, other[name]) for name, value in one.items() if name in other)
+    return all(
+        other[name] == value or value is ERASED or other[name] is ERASED for name, value in one.items() if name in other
+    )
 
 
 class Fold:

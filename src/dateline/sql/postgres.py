@@ -213,7 +213,7 @@ class PostgresReading(Reading):
         claim = None
         if self.keyed and row[self.asked] is not None:
             event, salt, request = orjson.loads(row[self.asked])
-            claim = Claim(UUID(event), bytes.fromhex(salt), request)
+            claim = Claim(UUID(event), None if salt is None else bytes.fromhex(salt), request)
         values, texts = [], []
         for index, decode, known in self.places:
             text = row[index]

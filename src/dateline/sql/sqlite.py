@@ -30,8 +30,14 @@ from dateline.sql.value import valued
 
 __all__ = ["SESSION", "Sqlite"]
 
-SESSION = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
-"""What every connection is pinned to: readers do not wait for the writer, and what is committed survives a power cut."""
+SESSION = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    # What is erased is overwritten, and not left in a free part of the file.
+    "PRAGMA secure_delete = ON",
+)
+"""What every connection is pinned to: readers do not wait for the writer, what is committed survives a power cut, what is gone is gone."""
 
 _SQL = pysqlite.dialect(paramstyle="qmark")
 

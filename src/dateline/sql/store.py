@@ -21,6 +21,7 @@ from dateline.errors import Conflict, NotCanonical, NotStorable
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
+from dateline.sql.erase import Eraser
 from dateline.sql.feed import Feed
 from dateline.sql.perform import Assigned, Images, Performer
 from dateline.sql.postgres import Postgres, PostgresReading
@@ -51,6 +52,7 @@ class SqlStore:
         self.feed = Feed(dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
+        self.eraser = Eraser(dialect)
         self.turns = Turns()
         self.queues = dialect.queues
         self.single = Single(dialect, self.recorder) if isinstance(dialect, Postgres) else None
@@ -151,7 +153,8 @@ class SqlStore:
         for every row.
         """
         changes = draft.plan.changes()
-        if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful:
+        erasing = self.eraser.statements(draft)
+        if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful and not erasing:
             at_once = yield from self._at_once(self.single, draft, cascade, changes, proof, joined=joined, leave=leave)
             if at_once is not None:
                 return at_once
@@ -190,8 +193,10 @@ class SqlStore:
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
-        seq, recorded_at = yield from self._added(draft, event, lists, (end,), undo, joined=joined)
-        return Written(seq, _instant(recorded_at, self.dialect), told)
+        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=joined)
+        seq, recorded_at = row
+        removal = self.eraser.removal(erasing, done)
+        return Written(seq, _instant(recorded_at, self.dialect), told, removal=removal)
 
     def add(self, draft: Draft, rows: Sequence[Change], images: Images) -> Flow[Written]:
         """Record changes that stand in the tables already, inside an open transaction.
@@ -201,7 +206,7 @@ class SqlStore:
         """
         event, lists, told = self.recorder.recording(draft, rows, images, {})
         undo = Statement("ROLLBACK", name="undo")
-        seq, recorded_at = yield from self._added(draft, event, lists, (), undo, joined=False)
+        (seq, recorded_at), _ = yield from self._added(draft, event, lists, (), (), undo, joined=False)
         return Written(seq, _instant(recorded_at, self.dialect), told)
 
     def _added(
@@ -209,21 +214,22 @@ class SqlStore:
         draft: Draft,
         event: Statement,
         lists: Mapping[str, Sequence[Any]],
+        more: tuple[Statement, ...],
         end: tuple[Statement, ...],
         undo: Statement,
         *,
         joined: bool,
-    ) -> Flow[Sequence[Any]]:
-        """Record the event, then what hangs on its number; return the number and the database's clock."""
+    ) -> Flow[tuple[Sequence[Any], list[Result]]]:
+        """Record the event, then what hangs on its number; return the number with the database's clock, and what came of `more`."""
         ends = bool(end) and not joined
         if self.dialect.near:
             [made] = yield from self._tried(Batch((event,)), undo, joined)
             rest = self.recorder.rest(draft, lists, made.rows[0])
-            yield from self._tried(Batch((*rest, *end), ends=ends), undo, joined)
+            done = yield from self._tried(Batch((*rest, *more, *end), ends=ends), undo, joined)
         else:
             rest = self.recorder.rest(draft, lists)
-            made, *_ = yield from self._tried(Batch((event, *rest, *end), ends=ends), undo, joined)
-        return made.rows[0]
+            made, *done = yield from self._tried(Batch((event, *rest, *more, *end), ends=ends), undo, joined)
+        return made.rows[0], done[len(rest) : len(rest) + len(more)]
 
     def _at_once(
         self,

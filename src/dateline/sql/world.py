@@ -140,7 +140,7 @@ class World:
 
     def _put(self, target: Target, key: str, image: Image) -> Statement:
         """Write a row; what was erased of it stands empty, and is known to be."""
-        names = frozenset(name for name, value in image.items() if value == ERASED)
+        names = frozenset(name for name, value in image.items() if value is ERASED)
         rows = self._erased.setdefault(target.name, {})
         if not names:
             if rows:
