@@ -18,7 +18,7 @@ ACTOR = "dr-7"
 TENANT = "north"
 
 
-def _event(unit: Unit) -> Prescribe:
+def event_of(unit: Unit) -> Prescribe:
     return Prescribe(
         patient=unit.patient,
         prescription=unit.prescription,
@@ -47,7 +47,7 @@ class Dateline(Threaded):
     @contextmanager
     def client(self) -> Iterator[Doer]:
         """Dispatch."""
-        yield lambda unit: self.runner.dispatch(_event(unit), actor=ACTOR, tenant=TENANT)
+        yield lambda unit: self.runner.dispatch(event_of(unit), actor=ACTOR, tenant=TENANT)
 
     def close(self) -> None:
         """Close the runner."""
@@ -66,7 +66,7 @@ class DatelinePreview(Dateline):
         """Preview."""
 
         def preview(unit: Unit) -> object:
-            found = self.runner.preview(_event(unit), actor=ACTOR, tenant=TENANT)
+            found = self.runner.preview(event_of(unit), actor=ACTOR, tenant=TENANT)
             assert isinstance(found, Preview)
             return found
 
@@ -88,7 +88,7 @@ class DatelineAsync(AsyncContestant):
 
     async def do(self, unit: Unit) -> object:
         """Dispatch."""
-        return await self.runner.dispatch(_event(unit), actor=ACTOR, tenant=TENANT)
+        return await self.runner.dispatch(event_of(unit), actor=ACTOR, tenant=TENANT)
 
     async def finish(self) -> None:
         """Close the runner."""
