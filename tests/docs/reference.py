@@ -11,7 +11,7 @@ from typing import Any
 
 import dateline
 from dateline import errors
-from dateline.core.correction import Corrected, Verdict
+from dateline.core.correction import Corrected
 from dateline.core.decision import Decided
 from dateline.core.diff import Item
 from dateline.core.entry import Written
@@ -19,6 +19,7 @@ from dateline.core.mask import masked
 from dateline.core.model import Model
 from dateline.core.notice import Changed, Notice
 from dateline.core.outcome import Performed, Removal, Wrote
+from dateline.core.verdict import Verdict
 from dateline.run.delivery import Sink
 from dateline.run.moment import Moment
 from dateline.run.path import Given

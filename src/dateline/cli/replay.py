@@ -18,7 +18,8 @@ from rich.text import Text
 from dateline.cli.common import Database, Json, Paper, Versions, day, instant, loaded, write
 from dateline.cli.diff import show
 from dateline.cli.document import printable, text
-from dateline.core.correction import RIGHT, Corrected, Correction
+from dateline.core.correction import Corrected, Correction
+from dateline.core.effective import RIGHT
 from dateline.core.meta import Actor
 from dateline.core.tally import Counts, Tally
 from dateline.errors import DatelineError

@@ -13,34 +13,24 @@ from uuid import UUID
 
 from dateline.core.canon import canonical, parsed
 from dateline.core.cascade import Cascade
-from dateline.core.correction import (
-    NOTHING,
-    RIGHT,
-    Corrected,
-    CorrectEvent,
-    Correction,
-    Occurrence,
-    Part,
-    Past,
-    Row,
-    Standing,
-    Told,
-    Verdict,
-    Want,
-    Write,
-    corrected,
-    judged,
-    recorded_write,
-    standing,
-    subject_of,
-    unwanted,
-    wanted,
-    write_of,
-)
+from dateline.core.correction import Corrected, Correction
 from dateline.core.decision import OPEN, Decided
 from dateline.core.diff import Diff, Item, changes_of
 from dateline.core.draft import drafted
 from dateline.core.effect import Effect
+from dateline.core.effective import (
+    RIGHT,
+    CorrectEvent,
+    Part,
+    Row,
+    Standing,
+    Want,
+    corrected,
+    recorded_write,
+    standing,
+    subject_of,
+    write_of,
+)
 from dateline.core.entry import Entry
 from dateline.core.flow import constraint_refused
 from dateline.core.meta import Actor
@@ -50,6 +40,7 @@ from dateline.core.replay import DECIDED, PERFORMED, recalled
 from dateline.core.request import Broken, Ending, Flow, Pause, Request, Seen
 from dateline.core.snapshot import key_of
 from dateline.core.table import row_key, table_of
+from dateline.core.verdict import NOTHING, Occurrence, Past, Told, Verdict, Write, judged, unwanted, wanted
 from dateline.errors import (
     BooksClosed,
     Conflict,

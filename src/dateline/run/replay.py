@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from dateline.core.cascade import Cascade
-from dateline.core.correction import CorrectEvent, standing
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
+from dateline.core.effective import CorrectEvent, standing
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.flow import flow

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from dateline.core.correction import CorrectEvent
 from dateline.core.decision import Decision
+from dateline.core.effective import CorrectEvent
 from dateline.core.entry import Entry, Page
 from dateline.core.internal import bounded
 from dateline.core.lane import Lane, lane_of
