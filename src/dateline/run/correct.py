@@ -6,12 +6,12 @@ The event, the rows, and what became of its effects are read inside the transact
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from dateline.core.canon import canonical, parsed
+from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
 from dateline.core.correction import Corrected, Correction
 from dateline.core.decision import OPEN, Decided
@@ -22,42 +22,36 @@ from dateline.core.effective import (
     RIGHT,
     CorrectEvent,
     Part,
-    Row,
     Standing,
     Want,
     corrected,
-    recorded_write,
     standing,
-    subject_of,
-    write_of,
 )
 from dateline.core.entry import Entry
 from dateline.core.flow import constraint_refused
 from dateline.core.meta import Actor
-from dateline.core.operation import Delete, Insert, Operation, Update
-from dateline.core.plan import Change, Plan, Planned
-from dateline.core.replay import DECIDED, PERFORMED, recalled
+from dateline.core.operation import Delete, Insert, Operation, Placeholder, Update
+from dateline.core.plan import Plan, Planned
+from dateline.core.replay import DECIDED, PERFORMED
 from dateline.core.request import Broken, Ending, Flow, Pause, Request, Seen
-from dateline.core.snapshot import key_of
 from dateline.core.table import row_key, table_of
-from dateline.core.verdict import NOTHING, Occurrence, Past, Told, Verdict, Write, judged, unwanted, wanted
+from dateline.core.verdict import Occurrence, Verdict, unwanted, wanted
 from dateline.errors import (
     BooksClosed,
     Conflict,
     DependedOn,
     Malformed,
     NotCorrectable,
-    Refused,
     StaleDiff,
 )
 from dateline.run import log
+from dateline.run.past import Pasts, Place
 from dateline.run.path import Given, Path
 from dateline.run.replay import corrections_of, recorded
-from dateline.sql.restore import Image, Target, key_values, keyed, tables_of, values_of
+from dateline.sql.restore import Target, values_of
 from dateline.sql.standing import Standing as Queue
-from dateline.sql.statement import Batch, Result, Statement
+from dateline.sql.statement import Batch, Statement
 from dateline.sql.together import closing, opening
-from dateline.sql.trail import MOST, Filters
 
 __all__ = ["Choice", "correcting"]
 
@@ -124,23 +118,6 @@ def _day(diff: Diff) -> date:
     return diff.after.version
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A row that an item is about, with all that is known of it.
-
-    Args:
-        change: What the plan does to it; None where it does nothing.
-        new: The same as it would be written.
-    """
-
-    target: Target
-    key: str
-    past: Past
-    change: Change | None
-    new: Write
-    entries: tuple[Entry, ...] = ()
-
-
 class _Correcting:
     """One correction, inside of an open transaction."""
 
@@ -150,13 +127,13 @@ class _Correcting:
         self.choice = choice
         self.given = given
         self.dialect = path.store.dialect
-        self.targets = tables_of(path.versions)
-        self.places: dict[str, _Place] = {}
+        self.places: dict[str, Place] = {}
         self.effects: dict[str, tuple[Effect | None, Effect | None, Occurrence | None, Occurrence | None]] = {}
         assert diff.after.plan is not None
         self.plan: Plan = diff.after.plan
         self.stands: Standing
         self.entry: Entry
+        self.pasts: Pasts
 
     def looked(self) -> Flow[Correction]:
         """Look at all that the difference is about, and judge."""
@@ -170,6 +147,7 @@ class _Correcting:
                 f"event {entry.seq} was corrected since the difference was made ({self.stands.baseline} times, not {diff.baseline}); "
                 "make it anew"
             )
+        self.pasts = Pasts(path, entry, self.stands, self.plan)
         items = changes_of(self.stands.decision, diff.after)[0]
         chosen = self._chosen(items)
         made: list[Corrected] = []
@@ -181,13 +159,16 @@ class _Correcting:
             elif sort == "effect":
                 verdicts = self._effect(item)
             else:
-                verdicts = yield from self._row(item)
+                verdict, place = yield from self.pasts.row(item)
+                verdicts = (verdict,)
+                if place is not None:
+                    self.places[item.key] = place
             one = Corrected(item=item, verdicts=verdicts, chosen=chosen is None or item.key in chosen)
             if chosen is not None and item.key in chosen and one.status == "depended-on":
                 raise DependedOn(f"{item.key}: {one.detail}; correct those first, or leave it out")
             made.append(one)
             if item.key in self.places:
-                readers |= dict.fromkeys(self._readers(self.places[item.key], verdicts[0]))
+                readers |= dict.fromkeys(self.pasts.readers(self.places[item.key], verdicts[0]))
         return Correction(
             root=entry.id,
             seq=entry.seq,
@@ -253,148 +234,6 @@ class _Correcting:
             verdicts.append(verdict)
         self.effects[f"{item.key} {item.change}"] = (new, undo, old, again)
         return tuple(verdicts)
-
-    def _row(self, item: Item) -> Flow[tuple[Verdict, ...]]:
-        shown = item.shown
-        target = self.targets.get(shown.of)
-        if target is None:
-            return (Verdict(status="conflict", detail=f"no version at hand knows the table {shown.of}"),)
-        change = self._change(item)
-        key = next((str(one.row) for one in (*item.before, *item.after) if one.row is not OPEN), None)
-        values = yield from self._normal(target, change)
-        if key is None:
-            # A new row, whose key the database will give.
-            new = Write("insert", values)
-            self.places[item.key] = _Place(target, "", Past(start=None, live=None), change, new)
-            return (Verdict(status="clean", verb="insert", cells=values, effective=new),)
-        own = self.stands.writes.get(Row(target.name, key), NOTHING)
-        new = self._new(target, item, change, values, own)
-        past, entries = yield from self._past(target, key, own, new, change)
-        if past is None:
-            return (Verdict(status="conflict", detail="its key cannot be told from the trail"),)
-        self.places[item.key] = _Place(target, key, past, change, new, entries)
-        return (judged(past, new),)
-
-    def _change(self, item: Item) -> Change | None:
-        if not item.after:
-            return None
-        key = item.after[-1].key
-        return next(one for one in self.plan.changes() if one.last.key == key)
-
-    def _normal(self, target: Target, change: Change | None) -> Flow[dict[str, Any]]:
-        """Return a change's values as the database would keep them; without those that it has yet to assign."""
-        if change is None or not change.values:
-            return {}
-        held = {name: value for name, value in change.values.items() if type(value).__name__ != "Placeholder"}
-        made = self.dialect.normal(target.mapped, held)
-        if isinstance(made, str):
-            found: dict[str, Any] = parsed(made)
-            return found
-        results: list[Result] = yield Batch(
-            (made.statement("normal", {f"v_{name}": value for name, value in held.items()}, step=change.last.key),)
-        )
-        told: dict[str, Any] = parsed(results[0].rows[0][0])
-        return told
-
-    @staticmethod
-    def _new(target: Target, item: Item, change: Change | None, values: Image, own: Write) -> Write:
-        """Return what the plan does to a row, in the database's own words."""
-        if change is None:
-            return NOTHING
-        if change.verb == "delete":
-            return Write("delete")
-        if change.verb == "update":
-            return Write("update", values)
-        declared = item.before[-1].values if item.before else {}
-        cells = dict(values)
-        for column in target.table.columns:
-            name = column.name
-            if name in cells or column.computed is not None:
-                continue
-            if own.verb == "insert" and name in own.cells and name not in declared:
-                # What the database made of it then, it would make of it again.
-                cells[name] = own.cells[name]
-            elif column.nullable and column.server_default is None and not column.primary_key:
-                cells[name] = None
-        return Write("insert", cells)
-
-    def _past(
-        self, target: Target, key: str, own: Write, new: Write, change: Change | None
-    ) -> Flow[tuple[Past | None, tuple[Entry, ...]]]:
-        trail, versions, tenant = self.path.store.trail, self.path.versions, self.entry.tenant
-        asked = Filters(tenant=tenant, table=target.name, row=key, limit=MOST)
-        history = (yield from trail.page(asked, versions, joined=True)).entries
-        subject = subject_of(target.name, key)
-        kind = CorrectEvent.__kind__
-        about = Filters(tenant=tenant, subject=subject, kind=kind, outcome="committed", limit=MOST)
-        more = (yield from trail.page(about, versions, joined=True)).entries
-        writes: dict[UUID, Told] = {}
-        start: Image | None = None
-        images: list[Image] = []
-        for entry in history:
-            mine = [one for one in entry.operations if one.table == target.name and one.row_key == key]
-            if not images:
-                start = mine[0].before
-            images += [image for one in mine for image in (one.before, one.after) if image is not None]
-            if entry.kind != kind:
-                writes[entry.id] = Told(entry.seq, entry.id, _plain(target, recorded_write(mine)))
-        for entry in {one.seq: one for one in (*more, *(e for e in history if e.kind == kind))}.values():
-            event = corrected(entry)
-            for part in event.parts:
-                row, write = write_of(part, entry)
-                if (part.table, row) == (target.name, key):
-                    root = writes.get(event.root)
-                    seq = (
-                        root.seq
-                        if root is not None
-                        else (yield from recorded(self.path, event.root, tenant, joined=True)).seq
-                    )
-                    writes[event.root] = Told(seq, event.root, _plain(target, write))
-        place = self._at(target, key, images, change)
-        if place is None:
-            return None, ()
-        [live] = yield from _live(self.dialect, target, place)
-        others = sorted((one for id, one in writes.items() if id != self.entry.id), key=lambda one: one.seq)
-        if not images:
-            start = live if new.verb != "insert" else None
-        clean = None if start is None else {n: v for n, v in start.items() if n not in _computed(target)}
-        past = Past(
-            start=clean,
-            before=tuple(one for one in others if one.seq < self.entry.seq),
-            own=_plain(target, own),
-            after=tuple(one for one in others if one.seq > self.entry.seq),
-            live=None if live is None else {n: v for n, v in live.items() if n not in _computed(target)},
-        )
-        return past, tuple(entry for entry in history if entry.seq > self.entry.seq)
-
-    def _at(self, target: Target, key: str, images: Sequence[Image], change: Change | None) -> Mapping[str, Any] | None:
-        if images:
-            return keyed(self.dialect, target, images[-1])
-        if change is not None and change.key_values is not None and row_key(change.key_values) == key:
-            return {f"k{n}": value for n, value in enumerate(change.key_values)}
-        return key_values(self.dialect, target, key)
-
-    def _readers(self, place: _Place, verdict: Verdict) -> list[int]:
-        """Return the later events that saw the row's cells which change here."""
-        changing = set(verdict.cells)
-        names = {name for name, column in place.target.mapped.__mapper__.columns.items() if column.name in changing}
-        found = []
-        for entry in place.entries if changing else ():
-            if entry.event is None or entry.version is None:
-                continue
-            try:
-                cascade = self.path.versions.for_event(entry.event, entry.version)
-                for one in cascade.fields:
-                    if one.record is None or one.record.__table__ is not place.target.mapped:
-                        continue
-                    if not names & one.record.model_fields.keys():
-                        continue
-                    if any(key_of(record) == place.key for record in recalled(one, entry.snapshot)):
-                        found.append(entry.seq)
-                        break
-            except (Refused, Malformed):
-                continue
-        return found
 
     def performed(self, found: Correction) -> Flow[UUID]:
         """Write what was judged, and record it."""
@@ -478,7 +317,7 @@ class _Correcting:
                 planned.append(_planned(key, new, item.after[-1]))
                 wants.append(Want(step=key, wanted=True, undo=undone if item.before else None))
 
-    def _step(self, item: Item, place: _Place, verdict: Verdict) -> Planned | None:
+    def _step(self, item: Item, place: Place, verdict: Verdict) -> Planned | None:
         """Return the operation that writes what is to be written; None where nothing is."""
         if not verdict.verb:
             return None
@@ -504,7 +343,7 @@ class _Correcting:
         kind: type[Operation[Any]] = Update if verdict.verb == "update" else Delete
         return _planned(key, _operation(kind, place.target, values if kind is Update else {}, None, whole), shown)
 
-    def _part(self, item: Item, place: _Place, verdict: Verdict, ordinal: int) -> Part:
+    def _part(self, item: Item, place: Place, verdict: Verdict, ordinal: int) -> Part:
         shown = item.shown
         personal = self.path.store.recorder.sealer.personal(place.target.mapped)
         effective = verdict.effective
@@ -549,22 +388,6 @@ class _Correcting:
         return stamped.meta.id
 
 
-def _live(dialect: Any, target: Target, place: Mapping[str, Any]) -> Flow[list[Image | None]]:
-    image = dialect.image(target.table)
-    results: list[Result] = yield Batch((image.statement("live", dict(place)),))
-    text = dialect.image_text(target.table, results[0])
-    return [None if text is None else parsed(text)]
-
-
-def _computed(target: Target) -> frozenset[str]:
-    return frozenset(column.name for column in target.table.columns if column.computed is not None)
-
-
-def _plain(target: Target, write: Write) -> Write:
-    computed = _computed(target)
-    return Write(write.verb, {n: v for n, v in write.cells.items() if n not in computed}) if computed else write
-
-
 def _planned(key: str, step: Any, who: Decided) -> Planned:
     return Planned(key, step, key.partition("/")[0], who.handler, who.date, informed=True)
 
@@ -576,7 +399,7 @@ def _operation(
     made: Any = kind.__new__(kind)
     made.mapped, made.table, made.values = target.mapped, table_of(target.mapped), dict(values)
     key = tuple((whole or values).get(name) for name in made.table.key)
-    open_ = any(value is None or type(value).__name__ == "Placeholder" for value in key)
+    open_ = any(value is None or type(value) is Placeholder for value in key)
     made.key_values = None if open_ else key
     made.row_key = None if open_ else row_key(key)
     if row is not None:
