@@ -175,6 +175,11 @@ class Dialect(ABC):
             numbers: The query for the numbers; one column, `seq`.
         """
 
+    def one_of(self, column: Any, among: Select[Any]) -> ColumnElement[bool]:
+        """Return the condition that a column is among the few values of a query, so that an index on it can be used."""
+        found: ColumnElement[bool] = column.in_(among)
+        return found
+
     @abstractmethod
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         """Return the value that the index-th row of one plan gets, of what was allocated for it."""

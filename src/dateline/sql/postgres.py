@@ -92,6 +92,11 @@ class Postgres(Dialect):
         kept = select(_numbers(func.current_setting(_PAGE))).scalar_subquery()
         return look, lambda column: column == func.any(func.array(kept))
 
+    def one_of(self, column: Any, among: Select[Any]) -> ColumnElement[bool]:
+        # As an array, made once: a join may be planned as a walk through everything.
+        found: ColumnElement[bool] = column == func.any(func.array(among.scalar_subquery()))
+        return found
+
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value
 

@@ -220,11 +220,16 @@ def parts_of(
     """
     look, among = dialect.paged(page)
     yield look
+    # Every key begins with the tenant: without one, the whole table would be gone through for each page.
+    e = tables.event.alias("page_event")
+    tenants = select(e.c.tenant).where(among(e.c.seq)).distinct()
     for columns in PARTS:
         table: SqlTable = columns[0].table
         statement = select(*columns).where(among(table.c.seq))
         if tenant is not None:
             statement = statement.where(table.c.tenant == bindparam(tenant))
+        elif table not in (tables.event, tables.position):
+            statement = statement.where(dialect.one_of(table.c.tenant, tenants))
         if table is tables.event:
             yield statement.order_by(table.c.seq.desc() if newest_first else table.c.seq)
         else:
