@@ -88,7 +88,8 @@ class Fold:
         self.dialect = dialect
         o, p = tables.operation.c, tables.personal.c
         before = bindparam("before", type_=BigInteger())
-        mine = (o.table_name == bindparam("table"), o.seq < before)
+        # With the tenants, which lead every key: without them, all operations would be gone through for each page.
+        mine = (_of_any(o.tenant), o.table_name == bindparam("table"), o.seq < before)
         after = bindparam("after", type_=Text())
         since = bindparam("since", type_=BigInteger())
         newest = select(o.row_key, func.max(o.seq).label("seq")).where(*mine, o.seq >= since).group_by(o.row_key)
@@ -106,7 +107,17 @@ class Fold:
         broken = select(chain).where(c.before.is_distinct_from(c.a), c.seq > since)
         self._breaks = self._compiled(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
         seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
-        self._personal = self._compiled(select(p.tenant, p.seq, p.path, p.value).where(p.seq.in_(seqs)))
+        personal = select(p.tenant, p.seq, p.path, p.value).where(_of_any(p.tenant), p.seq.in_(seqs))
+        self._personal = self._compiled(personal)
+        self._known = self._compiled(select(tables.event.c.tenant).distinct())
+        self._tenants: list[str] = []
+
+    def tenants(self) -> Flow[list[str]]:
+        """Return whose operations there are; looked up once."""
+        if not self._tenants:
+            results: list[Result] = yield Batch((self._known.statement("fold", {}),))
+            self._tenants = sorted(row[0] for row in results[0].rows)
+        return self._tenants
 
     def _compiled(self, query: Select[Any]) -> Compiled:
         return compiled(query, self.dialect.sql)
@@ -119,13 +130,15 @@ class Fold:
             since: Only of rows that this event or a later one wrote.
         """
         query = self._first if after is None else self._page
-        values = {"table": target.name, "before": before, "after": after, "since": since, "page": PAGE}
+        values: dict[str, Any] = {"table": target.name, "before": before, "after": after, "since": since, "page": PAGE}
+        values["tenants"] = yield from self.tenants()
         results: list[Result] = yield Batch((query.statement("fold", values),))
         return (yield from self._left(target, results[0].rows))
 
     def of(self, target: Target, keys: Iterable[str], before: int = NEWEST) -> Flow[dict[str, Left]]:
         """Read what is left of some rows before an event; those that the trail does not know are left out."""
-        values = {"table": target.name, "before": before, "since": 0, "keys": list(keys)}
+        values: dict[str, Any] = {"table": target.name, "before": before, "since": 0, "keys": list(keys)}
+        values["tenants"] = yield from self.tenants()
         results: list[Result] = yield Batch((self._of.statement("fold", values),))
         found = yield from self._left(target, results[0].rows)
         return {one.key: one for one in found}
@@ -150,7 +163,8 @@ class Fold:
         Returns:
             With them, after which event to go on; None at the end.
         """
-        values = {"table": target.name, "before": before, "since": since, "page": PAGE}
+        values: dict[str, Any] = {"table": target.name, "before": before, "since": since, "page": PAGE}
+        values["tenants"] = yield from self.tenants()
         results: list[Result] = yield Batch((self._breaks.statement("fold", values),))
         met, left = [], []
         for key, tenant, seq, ordinal, text, t, s, n, a in results[0].rows:
@@ -175,7 +189,7 @@ class Fold:
         if any(column.personal for column in table_of(target.mapped).columns.values()):
             seqs = sorted({one.seq for one in rows if one.text is not None})
             for start in range(0, len(seqs), PAGE):
-                asked = self._personal.statement("fold", {"seqs": seqs[start : start + PAGE]})
+                asked = self._personal.statement("fold", {"seqs": seqs[start : start + PAGE], "tenants": self._tenants})
                 results: list[Result] = yield Batch((asked,))
                 for tenant, seq, path, text in results[0].rows:
                     held = values.setdefault((tenant, seq), {})
@@ -194,11 +208,15 @@ def _at(values: Mapping[str, Any], root: str) -> Mapping[str, Any]:
     return {path: value for path, value in values.items() if path.startswith(f"{root}/")}
 
 
+def _of_any(column: Any) -> Any:
+    return column.in_(bindparam("tenants", type_=Text(), expanding=True))
+
+
 def _latest(newest: Select[Any]) -> Select[Any]:
     """Return the operations of the newest events of some rows."""
     o, m = tables.operation.c, newest.subquery("newest").c
     return (
         select(o.row_key, o.tenant, o.seq, o.ordinal, o.after, o.before)
-        .where(o.seq == m.seq, o.row_key == m.row_key, o.table_name == bindparam("table"))
+        .where(_of_any(o.tenant), o.seq == m.seq, o.row_key == m.row_key, o.table_name == bindparam("table"))
         .order_by(o.row_key, o.ordinal)
     )
