@@ -51,7 +51,7 @@ from dateline.run.replay import corrections_of, recorded
 from dateline.sql.restore import Target, values_of
 from dateline.sql.standing import Standing as Queue
 from dateline.sql.statement import Batch, Statement
-from dateline.sql.together import closing, opening
+from dateline.sql.together import opening
 
 __all__ = ["Choice", "correcting"]
 
@@ -103,7 +103,6 @@ def correcting(path: Path, diff: Diff, choice: Choice, given: Given, *, preview:
                 yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
                 return found
             done = yield from one.performed(found)
-            yield from closing(own=True)
         except Conflict:
             tries += 1
             yield Pause(tries)
@@ -277,12 +276,10 @@ class _Correcting:
             ),
             about=self.entry.subjects,
         )
-        queue = Queue(self.dialect)
-        for occurrence in cancel:
-            seq, _, ordinal = occurrence.key.partition(".")
-            fits = yield from queue.act(
-                self.entry.tenant, int(seq), int(ordinal), before=("held", "due", "waiting", "dead"), after="cancelled"
-            )
+        if cancel:
+            places = [(int(seq), int(ordinal)) for seq, _, ordinal in (one.key.partition(".") for one in cancel)]
+            before = ("held", "due", "waiting", "dead")
+            fits = yield from Queue(self.dialect).act_all(self.entry.tenant, places, before=before, after="cancelled")
             if not fits:
                 raise Conflict("an effect that was to be cancelled is being sent")
         return (yield from self._written(event, Plan(tuple(planned))))
@@ -382,7 +379,7 @@ class _Correcting:
         cascade = Cascade(event.__kind__, None, CorrectEvent)
         draft = replace(drafted(request, path.versions, (), stamped, cascade, plan, Seen((), None)), held=True)
         try:
-            yield from path.store.write(draft, None, None, ending=Ending.COMMIT, joined=True)
+            yield from path.store.write(draft, None, None, ending=Ending.COMMIT, joined=True, closes=True)
         except Broken as error:
             raise constraint_refused(error) from error
         return stamped.meta.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 from dateline.core.canon import parsed
 from dateline.core.request import Flow
 from dateline.sql.sequencer import around
-from dateline.sql.statement import Batch, Result
+from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.types import Id, Instant
 from dateline.sql.words import OPEN, Words
 
@@ -102,6 +102,22 @@ WHERE e.tenant = $1 AND e.seq = $2 AND e.ordinal = $3"""
 
     def act(self, tenant: str, seq: int, ordinal: int, *, before: Sequence[str], after: str) -> Flow[bool]:
         """Change the state of one delivery inside an open transaction; tell whether it was in one of the states before."""
+        return (yield from self.act_all(tenant, [(seq, ordinal)], before=before, after=after))
+
+    def act_all(
+        self, tenant: str, places: Iterable[tuple[int, int]], *, before: Sequence[str], after: str
+    ) -> Flow[bool]:
+        """Change the states of deliveries inside an open transaction, in one trip; tell whether each was in one of the states before."""
+        each = [self._acting(tenant, seq, ordinal, before, after) for seq, ordinal in places]
+        results: list[Result] = yield Batch(tuple(one for statements in each for one in statements))
+        ends, at = [], 0
+        for statements in each:
+            at += len(statements)
+            # The state comes before the lane, which is the last.
+            ends.append(results[at - 2].count == 1)
+        return all(ends)
+
+    def _acting(self, tenant: str, seq: int, ordinal: int, before: Sequence[str], after: str) -> tuple[Statement, ...]:
         states = "(SELECT value FROM json_each($4))" if self.near else "(SELECT json_array_elements_text($4::json))"
         at = f"tenant = $1 AND seq = $2 AND ordinal = $3 AND state IN {states}"
         changed = f"""
@@ -118,8 +134,7 @@ UPDATE dateline_delivery SET state = 'due' WHERE state = 'waiting' AND $4 = $4 A
         params = (tenant, seq, ordinal, json.dumps([*before]))
         recorded = around(self.dialect, self.statement(self.recording(changed), *params, name="change"))
         rest = (self.statement(sql, *params, name=name) for name, sql in {"state": update, "lane": lane}.items())
-        results: list[Result] = yield Batch((*recorded, *rest))
-        return results[-2].count == 1
+        return (*recorded, *rest)
 
     def hold(self) -> Flow[int]:
         """Put everything that would be sent on hold, inside an open transaction; return how many there were."""

@@ -146,8 +146,11 @@ class SqlStore:
         joined: bool,
         careful: bool = False,
         leave: bool = False,
+        closes: bool = False,
     ) -> Flow[Written]:
         """Write in order inside one transaction: guard and claim, operations, trail.
+
+        With `closes` the transaction is joined and ours, and is committed in the last trip: locks are held no longer than they must be.
 
         The event's number is drawn after the operations have their rows, so that the order of numbers is the order of writes
         for every row.
@@ -159,6 +162,8 @@ class SqlStore:
             if at_once is not None:
                 return at_once
         begin, undo, end = self._brackets(joined, guarded=cascade is not None)
+        if closes:
+            end = Statement("COMMIT", name="end")
         reading = self._reading(cascade, keyed=False, look=False) if cascade is not None else None
         guards = reading.statements(draft.event, {}) if reading is not None else ()
         claim = self.recorder.claim(draft)
@@ -193,7 +198,7 @@ class SqlStore:
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
-        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=joined)
+        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=joined, closes=closes)
         seq, recorded_at = row
         removal = self.eraser.removal(erasing, done)
         return Written(seq, _instant(recorded_at, self.dialect), told, removal=removal)
@@ -219,9 +224,10 @@ class SqlStore:
         undo: Statement,
         *,
         joined: bool,
+        closes: bool = False,
     ) -> Flow[tuple[Sequence[Any], list[Result]]]:
         """Record the event, then what hangs on its number; return the number with the database's clock, and what came of `more`."""
-        ends = bool(end) and not joined
+        ends = bool(end) and (closes or not joined)
         if self.dialect.near:
             [made] = yield from self._tried(Batch((event,)), undo, joined)
             rest = self.recorder.rest(draft, lists, made.rows[0])
