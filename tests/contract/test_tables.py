@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -113,7 +114,11 @@ def test_each_sort_of_write_past_the_trail_is_found_and_nothing_else(shop: Shop)
 def test_a_row_is_had_as_it_was_at_any_moment(shop: Shop) -> None:
     shop.dispatch(Enrol(id="ann", name="Ann"), version=OLD)
     shop.put(Product("tea", 9))
-    sales = [shop.dispatch(Sell(product="tea", quantity=n), version=NEW) for n in (1, 2, 3)]
+    sales = []
+    for quantity in (1, 2, 3):
+        sales.append(shop.dispatch(Sell(product="tea", quantity=quantity), version=NEW))
+        # SQLite's clock tells milliseconds, and these are to have instants of their own.
+        time.sleep(0.003)
     runner = shop.colour.runner
 
     def points(moment: Any) -> Any:
