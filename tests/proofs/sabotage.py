@@ -193,9 +193,12 @@ class Unguarded(SqlStore):
         joined: bool,
         careful: bool = False,
         leave: bool = False,
+        closes: bool = False,
     ) -> Flow[Written]:
         """Write whatever was decided, come what may."""
-        return super().write(draft, None, None, ending=ending, joined=joined, careful=careful, leave=leave)
+        return super().write(
+            draft, None, None, ending=ending, joined=joined, careful=careful, leave=leave, closes=closes
+        )
 
 
 class Claimless(SqlStore):
@@ -211,7 +214,10 @@ class Claimless(SqlStore):
         joined: bool,
         careful: bool = False,
         leave: bool = False,
+        closes: bool = False,
     ) -> Flow[Written]:
         """Write without a claim."""
         made = replace(draft, claim=None)
-        return super().write(made, cascade, proof, ending=ending, joined=joined, careful=careful, leave=leave)
+        return super().write(
+            made, cascade, proof, ending=ending, joined=joined, careful=careful, leave=leave, closes=closes
+        )

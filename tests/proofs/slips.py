@@ -104,7 +104,7 @@ def _done(event: Slip, sheet: Sheet, version: int) -> Iterator[Any]:
             if there is not None:
                 yield Delete(there)
         elif there is None:
-            yield Insert(Cell, **({"id": act.row, "a": 0, "b": None} | values))
+            yield Insert(Cell, id=act.row, a=act.a or 0, b=act.b)
         elif values:
             yield Update(there, **values)
     for to, number in event.plans[version].pings:

@@ -73,7 +73,8 @@ def plan(dice: random.Random) -> Plan:
             acts.append(Act(row=row, clear=True))
         else:
             names = dice.choice((("a",), ("b",), ("a", "b")))
-            acts.append(Act(row=row, **{name: dice.randrange(4) for name in names}))
+            a, b = (dice.randrange(4) if name in names else None for name in "ab")
+            acts.append(Act(row=row, a=a, b=b))
     pings = tuple((to, dice.randrange(2)) for to in dice.sample(("x", "y"), dice.choice((0, 0, 1, 2))))
     return Plan(refuse=dice.random() < 0.1, acts=tuple(acts), pings=pings)
 

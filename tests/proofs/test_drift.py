@@ -94,7 +94,7 @@ class Ledger:
 
     def left(self) -> list[tuple[str, str, int, int | None]]:
         """Return what is to be found: what events met, and what is otherwise today."""
-        today = [
+        today: list[tuple[str, str, int, int | None]] = [
             (row, _change(self.trail.get(row), self.live.get(row)), self.last.get(row, 0), None)
             for row in {**self.trail, **self.live}
             if self.trail.get(row) != self.live.get(row)
@@ -144,13 +144,12 @@ def test_what_is_made_again_of_the_trail_is_what_the_tables_hold(
     for _ in range(times(150)):
         acts = (Act(row=name, clear=dice.random() < 0.2, a=dice.randrange(9)) for name in dice.sample(names, 20))
         ledger.act(*acts)
-    place = (
-        {"schema": "again"}
-        if bank.postgresql
-        else {"into": f"sqlite:///{bank.url.rpartition('/')[0].removeprefix('sqlite:///')}/again.db"}
-    )
+    file = f"{bank.url.removeprefix('sqlite:///').rpartition('/')[0]}/again.db"
 
-    done = rebuild(ledger.runner, "square", **place)
+    if bank.postgresql:
+        done = rebuild(ledger.runner, "square", schema="again")
+    else:
+        done = rebuild(ledger.runner, "square", into=f"sqlite:///{file}")
 
     held = "SELECT id, a, b FROM {} ORDER BY id"
     with bank.engine.connect() as connection:
@@ -158,7 +157,7 @@ def test_what_is_made_again_of_the_trail_is_what_the_tables_hold(
         if bank.postgresql:
             made = [tuple(row) for row in connection.execute(text(held.format("again.square")))]
         else:
-            connection.execute(text("ATTACH :file AS again"), {"file": place["into"].removeprefix("sqlite:///")})
+            connection.execute(text("ATTACH :file AS again"), {"file": file})
             made = [tuple(row) for row in connection.execute(text(held.format("again.square")))]
     figure(f"{times(150)} events, {len(live)} rows")
     assert done.rows == {"square": len(live)}
