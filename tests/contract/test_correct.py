@@ -12,7 +12,7 @@ from dateline.core.correction import Correction
 from dateline.core.diff import Diff
 from dateline.errors import BooksClosed, Malformed, NotCorrectable, StaleDiff
 from tests.contract.conftest import Shop
-from tests.contract.shop import Enrol, Product, Sell
+from tests.contract.shop import Enrol, Peek, Product, Sell
 
 OLD, NEW = "2024-01-01", "2024-06-01"
 AUDITOR = Actor("auditor", rights=frozenset({"correct", "effects"}))
@@ -187,6 +187,17 @@ def test_what_later_events_wrote_stands_and_what_they_saw_is_told(shop: Shop, so
     assert stock(shop) == 4
     assert found.readers == ()
     assert shop.entry(later).operations[0].after is not None
+
+
+def test_later_events_that_saw_what_changes_are_listed_and_not_decided_again(shop: Shop, sold: Committed) -> None:
+    peeked = shop.dispatch(Peek(product="tea"), version=OLD)
+    other = shop.dispatch(Enrol(id="bob", name="Bob"), version=OLD)
+
+    found = correct(shop, diff(shop, sold, input={"quantity": 3}))
+
+    assert (stock(shop), found.readers) == (6, (peeked.seq,))
+    assert other.seq > peeked.seq
+    assert shop.entry(peeked.event_id).effects[0].payload["left"] == 5
 
 
 def test_a_difference_from_before_another_correction_is_stale(shop: Shop, sold: Committed) -> None:

@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from dateline import Actor, Committed, Rejected, Settings
+from dateline import Actor, Committed, Rejected, Runner, Settings
 from dateline.core.correction import Correction
+from dateline.errors import StaleDiff
 from dateline.run.connection import Connection
 from dateline.sql.statement import Batch, Result
 from dateline.sql.tables import TRAIL
+from tests.proofs.bank import Bank
 from tests.proofs.paper import Paper
+from tests.proofs.racing import on_newest, race
 from tests.proofs.sabotage import Through
 from tests.proofs.slips import DAYS, VERSIONS, Act, Base, Plan, Slip
 
@@ -79,7 +82,7 @@ def plan(dice: random.Random) -> Plan:
     return Plan(refuse=dice.random() < 0.1, acts=tuple(acts), pings=pings)
 
 
-def live(runner: Through) -> dict[str, dict[str, Any]]:
+def live(runner: Runner) -> dict[str, dict[str, Any]]:
     with runner.engine.connect() as connection:
         return {row.id: {"a": row.a, "b": row.b} for row in connection.execute(text("SELECT * FROM square"))}
 
@@ -306,3 +309,27 @@ def test_in_any_order_twice_is_once_and_back_is_the_original(
             orders += 1
     figure(f"{orders} trails in two orders, {stuck} in which a row was depended on")
     assert orders > stuck > 0
+
+
+@on_newest
+def test_of_many_who_perform_one_difference_one_does(bank: Bank, times: Callable[[int], int]) -> None:
+    Base.metadata.create_all(bank.engine)
+    runner = bank.opened(lambda url, kept: Runner(url, versions=VERSIONS, settings=kept))
+    number = Plan(acts=(Act(row="p", a=1),), pings=(("y", 1),))
+    other = Plan(acts=(Act(row="p", a=2),), pings=(("y", 2),))
+    for _ in range(times(3)):
+        done = runner.dispatch(Slip(rows=("p",), plans=(number, other, other)), actor="hand", version=DAYS[0])
+        diff = runner.diff(done.event_id, DAYS[1])
+        ends: list[str] = []
+
+        def work(index: int, diff: Any = diff, ends: list[str] = ends) -> None:
+            try:
+                ends.append("done" if runner.correct(diff, actor=AUDITOR) else "nothing")
+            except StaleDiff:
+                ends.append("stale")
+
+        race(8, work)
+
+        assert sorted(ends) == ["done", *["stale"] * 7]
+        assert live(runner)["p"]["a"] == 2
+        assert len(runner.trail(cause=done.event_id, kind="event.correct", outcome="committed")) == 1

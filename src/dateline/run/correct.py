@@ -167,7 +167,7 @@ class _Correcting:
                 raise DependedOn(f"{item.key}: {one.detail}; correct those first, or leave it out")
             made.append(one)
             if item.key in self.places:
-                readers |= dict.fromkeys(self.pasts.readers(self.places[item.key], verdicts[0]))
+                readers |= dict.fromkeys((yield from self.pasts.readers(self.places[item.key], verdicts[0])))
         return Correction(
             root=entry.id,
             seq=entry.seq,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,10 @@ from dateline.sql.statement import Batch, Result
 from dateline.sql.trail import MOST, Filters
 
 __all__ = ["Pasts", "Place"]
+
+
+LATER = 500
+"""Events about a subject that are looked through for what they saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Pasts:
         self.plan = plan
         self.dialect = path.store.dialect
         self.targets = tables_of(path.versions)
+        self._known: tuple[Entry, ...] | None = None
 
     def row(self, item: Item) -> Flow[tuple[Verdict, Place | None]]:
         """Return what is to be done about the row of a difference, and what is known of the row."""
@@ -181,27 +187,41 @@ class Pasts:
             return {f"k{n}": value for n, value in enumerate(change.key_values)}
         return key_values(self.dialect, target, key)
 
-    def readers(self, place: Place, verdict: Verdict) -> list[int]:
-        """Return the later events that saw the row's cells which change here."""
+    def readers(self, place: Place, verdict: Verdict) -> Flow[list[int]]:
+        """Return the later events, about the same subjects or writing the row, that saw those of its cells which change here."""
         changing = set(verdict.cells)
         names = {name for name, column in place.target.mapped.__mapper__.columns.items() if column.name in changing}
-        found = []
-        for entry in place.entries if changing else ():
-            if entry.event is None or entry.version is None:
-                continue
-            try:
-                cascade = self.path.versions.for_event(entry.event, entry.version)
-                for one in cascade.fields:
-                    if one.record is None or one.record.__table__ is not place.target.mapped:
-                        continue
-                    if not names & one.record.model_fields.keys():
-                        continue
-                    if any(key_of(record) == place.key for record in recalled(one, entry.snapshot)):
-                        found.append(entry.seq)
-                        break
-            except (Refused, Malformed):
-                continue
-        return found
+        if not names:
+            return []
+        later = {entry.seq: entry for entry in (*(yield from self._later()), *place.entries)}
+        return [seq for seq, entry in sorted(later.items()) if self._saw(entry, place, names)]
+
+    def _later(self) -> Flow[tuple[Entry, ...]]:
+        """Return the next events about the subjects of the one that is corrected; read once."""
+        if self._known is None:
+            found: dict[int, Entry] = {}
+            for subject in self.entry.subjects:
+                asked = Filters(tenant=self.entry.tenant, subject=subject, after=self.entry.seq, limit=LATER)
+                page = yield from self.path.store.trail.page(asked, self.path.versions, joined=True)
+                found |= {entry.seq: entry for entry in page}
+            self._known = tuple(found.values())
+        return self._known
+
+    def _saw(self, entry: Entry, place: Place, names: AbstractSet[str]) -> bool:
+        if entry.event is None or entry.version is None:
+            return False
+        try:
+            cascade = self.path.versions.for_event(entry.event, entry.version)
+            return any(
+                key_of(record) == place.key
+                for one in cascade.fields
+                if one.record is not None
+                and one.record.__table__ is place.target.mapped
+                and names & one.record.model_fields.keys()
+                for record in recalled(one, entry.snapshot)
+            )
+        except (Refused, Malformed):
+            return False
 
 
 def _live(dialect: Any, target: Target, place: Mapping[str, Any]) -> Flow[list[Image | None]]:
