@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 
 from dateline.testing.postgres import Postgres
+from tests.clinic.conftest import hospital_log, on_postgresql, on_sqlite  # noqa: F401 - fixtures: the log is imported once for all
 from tests.proofs import goods, lists, seats, sheets  # noqa: F401 - their tables are made with the bank's
 from tests.proofs.bank import Bank, make_tables
 

@@ -19,10 +19,8 @@ from dateline.core.correction import Correction
 from dateline.core.tally import Tally
 from dateline.run.replay import since_recorded
 from dateline.run.sweep import Sweep, differing, swept
-from tests.clinic.conftest import Imported, hospital_log, on_postgresql, on_sqlite
+from tests.clinic.conftest import Imported
 from tests.clinic.count import count, lines
-
-__all__ = ["hospital_log", "on_postgresql", "on_sqlite"]
 
 FIRST, HOUR, SHOCK = date(2013, 2, 1), date(2018, 4, 19), date(2021, 10, 4)
 AUDITOR = Actor("auditor", rights=frozenset({"correct", "effects"}))
