@@ -6,13 +6,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
-from dateline import Runner
+from dateline import Actor, Runner
 from dateline.run.rebuild import rebuild
 from dateline.sql.drift import Drift
+from dateline.sql.postgres import Postgres
+from dateline.sql.statement import Statement
 from tests.proofs.bank import Bank
-from tests.proofs.racing import on_newest
+from tests.proofs.racing import on_newest, on_postgresql, race
 from tests.proofs.slips import DAYS, VERSIONS, Act, Base, Plan, Slip
 
 WRITES = 200
@@ -163,3 +166,41 @@ def test_what_is_made_again_of_the_trail_is_what_the_tables_hold(
     assert done.rows == {"square": len(live)}
     assert made == live
     assert len(live) > 200
+
+
+def adopted_among_writers(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Adopt two hundred rows while others write them; return what is not as the trail says then."""
+    monkeypatch.setattr("dateline.run.adopt.ROWS", 10)
+    Base.metadata.create_all(bank.engine)
+    names = [f"old{n:03}" for n in range(200)]
+    with bank.engine.begin() as connection:
+        connection.execute(text("INSERT INTO square (id, a) VALUES (:id, 0)"), [{"id": name} for name in names])
+    runner = bank.opened(lambda url, kept: Runner(url, versions=VERSIONS, settings=kept))
+    keeper = Actor("keeper", rights=frozenset({"adopt"}))
+
+    def work(index: int) -> None:
+        if index == 0:
+            runner.adopt("square", actor=keeper)
+            return
+        dice = random.Random(index)
+        for number in range(40):
+            plan = Plan(acts=(Act(row=dice.choice(names), a=number),))
+            runner.dispatch(Slip(rows=(plan.acts[0].row,), plans=(plan, plan, plan)), actor="hand", version=DAYS[0])
+
+    race(5, work)
+    runner.adopt("square", actor=keeper)
+    return list(runner.drift("square"))
+
+
+@on_newest
+def test_rows_that_are_written_while_they_are_adopted_are_recorded_in_their_order(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert adopted_among_writers(bank, monkeypatch) == []
+
+
+@on_postgresql
+def test_control_where_writers_are_not_kept_out_some_are_not(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Postgres, "kept_still", lambda self, table: (Statement("SELECT pg_sleep(0.01)", (), "lock"),))
+
+    assert adopted_among_writers(bank, monkeypatch) != []

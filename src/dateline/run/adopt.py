@@ -60,8 +60,11 @@ def adopting(path: Path, table: Any, given: Given) -> Flow[int]:
             if RIGHT not in Actor.of(given["actor"]).rights:
                 # Refused as every request is, and recorded.
                 yield from path.dispatching(AdoptTable(table=target.name, rows=0, first="", last=""), given)
-            # Read where it is written: a row that somebody changes meanwhile makes one of both try again.
             yield from opening(path.store.dialect, own=True, idle=True)
+            # Before the first look. A row that somebody changes between that and our number would be recorded as it was before, behind
+            # the event that changed it; and SERIALIZABLE sees nothing wrong with that, since nobody reads what is written here.
+            if lock := path.store.dialect.kept_still(target.table):
+                yield Batch(lock)
             page = yield from live.page(last, ROWS)
             known = yield from fold.of(target, [one.key for one in page])
             new = [one for one in page if one.key not in known]

@@ -212,6 +212,10 @@ class Dialect(ABC):
     def taking(self, table: SqlTable) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
         """Return what deletes a row, and what makes its parameters of the row's image."""
 
+    def kept_still(self, table: SqlTable) -> tuple[Statement, ...]:
+        """Return what keeps writers out of a table until the transaction ends, which it begins; one at a time, they are out already."""
+        return ()
+
     def fallen(self, table: SqlTable) -> tuple[str, ...]:
         """Return what takes a copy away again."""
         return (f"DROP TABLE temp.{self.sql.identifier_preparer.quote(table.name)}",) if self.near else ()

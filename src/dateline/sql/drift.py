@@ -146,10 +146,12 @@ def _drifting(dialect: Dialect, target: Target, fold: Fold, live: Live) -> Flow[
         count = yield from live.count()
         return [Drift(table=target.name, change="unadopted", rows=count)] if count else []
     found: list[Drift] = []
+    adopted = yield from fold.adopted(target)
     since: int | None = 0
     while since is not None:
         breaks, since = yield from fold.breaks(target, since)
-        found += [_met(target, one) for one in breaks]
+        # A row that an event came upon before its table was adopted is older than the trail, as those are that were adopted.
+        found += [_met(target, one) for one in breaks if one.after or one.left is not None or one.seq > adopted]
     last: LiveRow | None = None
     while page := (yield from live.page(last)):
         last = page[-1]

@@ -20,6 +20,9 @@ from dateline.sql.statement import Batch, Result
 
 __all__ = ["NEWEST", "PAGE", "Break", "Fold", "Left", "agree"]
 
+ADOPTED = "table.adopt"
+"""The kind of events that say that rows are older than the trail."""
+
 PAGE = 1_000
 """Rows that are read at once."""
 
@@ -106,6 +109,11 @@ class Fold:
         c = chain.c
         broken = select(chain).where(c.before.is_distinct_from(c.a), c.seq > since)
         self._breaks = self._compiled(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
+        e = tables.event.c
+        adopted = select(func.coalesce(func.max(o.seq), 0)).where(
+            _of_any(o.tenant), o.table_name == bindparam("table"), e.seq == o.seq, e.kind == ADOPTED
+        )
+        self._adopted = self._compiled(adopted)
         seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
         personal = select(p.tenant, p.seq, p.path, p.value).where(_of_any(p.tenant), p.seq.in_(seqs))
         self._personal = self._compiled(personal)
@@ -118,6 +126,12 @@ class Fold:
             results: list[Result] = yield Batch((self._known.statement("fold", {}),))
             self._tenants = sorted(row[0] for row in results[0].rows)
         return self._tenants
+
+    def adopted(self, target: Target) -> Flow[int]:
+        """Return the last event that adopted rows of a table; 0 where none did."""
+        values = {"table": target.name, "tenants": (yield from self.tenants())}
+        results: list[Result] = yield Batch((self._adopted.statement("fold", values),))
+        return int(results[0].rows[0][0])
 
     def _compiled(self, query: Select[Any]) -> Compiled:
         return compiled(query, self.dialect.sql)

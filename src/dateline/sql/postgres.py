@@ -100,6 +100,10 @@ class Postgres(Dialect):
     def assigned(self, column: Any, value: Any, index: int) -> Any:
         return value
 
+    def kept_still(self, table: SqlTable) -> tuple[Statement, ...]:
+        # Waits for whoever is writing, and lets everybody read.
+        return (Statement(f"LOCK TABLE {self._name(table)} IN SHARE MODE", (), "lock"),)
+
     def putting(self, table: SqlTable, *, generated: bool) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
         quote, name = self.sql.identifier_preparer.quote, self._name(table, beside=generated)
         columns = [column for column in table.columns if generated or column.computed is None]

@@ -98,6 +98,7 @@ class World:
     _gaps: dict[str, tuple[_Gap, ...]] = field(default_factory=dict, init=False)
     _askings: dict[tuple[int, ...], Asking] = field(default_factory=dict, init=False)
     _erased: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict, init=False)
+    _adopted: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.restorer = Restorer(self.dialect, beside=True)
@@ -172,6 +173,7 @@ class World:
                 raise Unanswerable(
                     f"{target.name} holds rows that the trail does not know; `dateline adopt {target.name}` makes it know them"
                 )
+            self._adopted[target.name] = yield from self.fold.adopted(target)
             indexed = sorted({name for one in asking.fields for name in _looked(one, target.table)})
             yield Batch(tuple(self.restorer.making(target, indexed)))
             self._made[target.name] = target
@@ -223,7 +225,16 @@ class World:
         self.seq = entry.seq + 1
 
     def doubtful(self, asking: Asking, seq: int) -> list[tuple[Target, _Gap]]:
-        """Return the rows of which it is not known what an event would have seen."""
+        """Return the rows of which it is not known what an event would have seen.
+
+        Raises:
+            Unanswerable: Where the event came before its table was adopted: what stood there then, the trail does not know.
+        """
+        for target in asking.targets:
+            if seq < self._adopted.get(target.name, 0):
+                raise Unanswerable(
+                    f"the decision sees {target.name}, whose rows were adopted later, by event {self._adopted[target.name]}"
+                )
         return [(target, gap) for target in asking.targets for gap in self._gaps.get(target.name, ()) if gap.open(seq)]
 
     def asked(self, asking: Asking, event: Event, seq: int) -> Flow[dict[str, Values]]:
