@@ -8,11 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dateline.cli.document import printable, text
+from dateline.cli.document import printable, shown
 
-__all__ = ["show"]
+__all__ = ["MARKS", "show"]
 
-_MARKS = {"new": ("+", "green"), "gone": ("-", "red"), "changed": ("~", "yellow"), "rekeyed": ("=", "dim")}
+MARKS = {"new": ("+", "green"), "gone": ("-", "red"), "changed": ("~", "yellow"), "rekeyed": ("=", "dim")}
+"""Of each sort of difference its sign, and how that is drawn."""
 
 LONGEST = 120
 """Characters of one value that are shown."""
@@ -41,7 +42,7 @@ def show(console: Console, told: Mapping[str, Any]) -> None:
 
 
 def _item(console: Console, item: Mapping[str, Any]) -> None:
-    mark, style = _MARKS[item["change"]]
+    mark, style = MARKS[item["change"]]
     row = f" {printable(str(item['row']))}" if item["row"] is not None else ""
     what = f"{item['sort']} {printable(item['of'])}{row}"
     heading = Text.assemble((f"{mark} ", style), (what, "bold"), (f"  {printable(item['key'])}", "dim"))
@@ -66,5 +67,5 @@ def _item(console: Console, item: Mapping[str, Any]) -> None:
 
 
 def _value(value: Any) -> str:
-    told = "–" if value is None else printable(value if isinstance(value, str) else text(value))
+    told = shown(value)
     return f"{told[:LONGEST]}…" if len(told) > LONGEST else told or '""'

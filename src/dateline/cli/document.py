@@ -8,7 +8,7 @@ from typing import Any
 
 from dateline.core.canon import canonical
 
-__all__ = ["here", "printable", "text"]
+__all__ = ["here", "printable", "shown", "text"]
 
 
 def text(value: Any) -> str:
@@ -23,6 +23,11 @@ def text(value: Any) -> str:
 def printable(told: str) -> str:
     """Return a text in which whatever could steer a terminal, or break a line, is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+
+
+def shown(value: Any) -> str:
+    """Return a recorded value as a person reads it: a text bare, nothing as a dash, and anything else as JSON."""
+    return "–" if value is None else printable(value if isinstance(value, str) else text(value))
 
 
 def here(file: str) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dateline.cli.common import Database, Json, Paper, Versions, day, instant, loaded, write
-from dateline.cli.diff import show
+from dateline.cli.diff import MARKS, show
 from dateline.cli.document import printable, text
 from dateline.core.correction import Corrected, Correction
 from dateline.core.effective import RIGHT
@@ -162,7 +162,7 @@ def _summary(console: Console, tally: Tally, seconds: float, sides: tuple[str, s
     if tally.groups:
         console.print()
         for group, (number, seqs) in sorted(tally.groups.items(), key=lambda one: -one[1][0]):
-            mark, style = _MARKS[group.change]
+            mark, style = MARKS[group.change]
             module, _, name = group.handler.rpartition(".")
             line = Text.assemble(
                 (f"{number:>8,} ", "bold"), (f"{mark} {group.change:<8}", style), printable(group.step)
@@ -181,9 +181,6 @@ def _summary(console: Console, tally: Tally, seconds: float, sides: tuple[str, s
     for reason, (number, seqs) in sorted(tally.unclear.items(), key=lambda one: -one[1][0]):
         console.print(Text(f"{number:>8,} {printable(reason)}", style="yellow"), soft_wrap=True)
         console.print(Text(f"{'':>9}such as event {', '.join(map(str, seqs))}", style="dim"), soft_wrap=True)
-
-
-_MARKS = {"new": ("+", "green"), "gone": ("-", "red"), "changed": ("~", "yellow"), "rekeyed": ("=", "dim")}
 
 
 def _table(rows: list[tuple[str, str, Counts, Any]], sides: tuple[str, str]) -> Table:
@@ -348,7 +345,7 @@ def _show(console: Console, kind: str, done: Correction, perform: bool) -> None:
     if done.needs is not None:
         console.print(Text(f"  its outcome would change: say --{done.needs}", style="yellow"))
     for one in done.items:
-        mark, style = _MARKS[one.item.change]
+        mark, style = MARKS[one.item.change]
         console.print(
             Text.assemble(
                 (f"  {mark} ", style),

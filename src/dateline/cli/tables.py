@@ -13,11 +13,11 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from dateline.cli.common import Database, Json, Paper, Versions, instant, loaded, write
-from dateline.cli.document import printable, text
+from dateline.cli.document import printable, shown, text
+from dateline.core.adopt import RIGHT
 from dateline.core.meta import Actor
 from dateline.core.personal import MASK
 from dateline.core.table import table_of
-from dateline.run.adopt import RIGHT
 from dateline.run.rebuild import rebuild as rebuilding
 from dateline.run.runner import Runner
 from dateline.sql.drift import Drift
@@ -185,15 +185,14 @@ def as_of(
         row = runner.as_of(at).row(table, key)
         known = table_of(tables_of(runner.versions)[table].mapped).columns
     hidden = set() if unmask else {one.name for one in known.values() if one.personal}
-    shown = None if row is None else {n: MASK if n in hidden and v is not None else v for n, v in row.items()}
+    masked = None if row is None else {n: MASK if n in hidden and v is not None else v for n, v in row.items()}
     if json:
-        write(text(shown))
-    elif shown is None:
+        write(text(masked))
+    elif masked is None:
         write("There was no such row.")
     else:
         console = Paper(highlight=False)
-        width = max(map(len, shown))
-        for name, value in shown.items():
-            told = "–" if value is None else printable(value if isinstance(value, str) else text(value))
-            console.print(Text.assemble((f"{printable(name):<{width}}  ", "dim"), told), soft_wrap=True)
+        width = max(map(len, masked))
+        for name, value in masked.items():
+            console.print(Text.assemble((f"{printable(name):<{width}}  ", "dim"), shown(value)), soft_wrap=True)
     raise typer.Exit(0 if row is not None else 1)

@@ -20,13 +20,13 @@ from dateline.errors import Rejection
 __all__ = [
     "RIGHT",
     "CorrectEvent",
+    "Effective",
     "Part",
     "Row",
-    "Standing",
     "Want",
     "corrected",
+    "effective",
     "recorded_write",
-    "standing",
     "subject_of",
     "write_of",
 ]
@@ -117,7 +117,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Effective:
     """An event as it stands: its record, and what corrections made of it.
 
     Args:
@@ -169,7 +169,7 @@ def write_of(part: Part, entry: Entry) -> tuple[str, Write]:
     return row, Write(part.verb, cells)
 
 
-def standing(entry: Entry, corrections: Sequence[Entry] = ()) -> Standing:
+def effective(entry: Entry, corrections: Sequence[Entry] = ()) -> Effective:
     """Return an event as it stands.
 
     Args:
@@ -218,7 +218,7 @@ def standing(entry: Entry, corrections: Sequence[Entry] = ()) -> Standing:
         outcome=outcome,
         steps=tuple(sorted((one for found in steps.values() for one in found), key=lambda one: one.ordinal)),
     )
-    return Standing(
+    return Effective(
         decision=decision,
         writes={row: write for row, write in writes.items() if write.verb},
         wishes=wishes,

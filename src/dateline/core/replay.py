@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from dateline.core.adopt import AdoptTable
 from dateline.core.canon import unparsed
 from dateline.core.cascade import Cascade
 from dateline.core.decision import Decision, alike
+from dateline.core.effective import CorrectEvent
 from dateline.core.entry import Entry
 from dateline.core.erase import erased_under
 from dateline.core.event import Event
@@ -28,7 +30,7 @@ __all__ = ["DECIDED", "PERFORMED", "Again", "again", "deviation", "recalled", "r
 DECIDED = ("committed", "rejected", "not-found", "too-many")
 """The outcomes that snapshots, checks and handlers brought about."""
 
-PERFORMED = frozenset({"event.correct", "table.adopt"})
+PERFORMED = frozenset({CorrectEvent.__kind__, AdoptTable.__kind__})
 """Kinds whose operations no handler decided."""
 
 

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 
 from dateline.core.decision import Decided, Decision
 from dateline.core.diff import changes_of
+from dateline.errors import DatelineError
 
 __all__ = ["EXAMPLES", "Group", "Tally"]
 
 EXAMPLES = 5
 """Events that are named of each group."""
+
+UNREADABLE = "its record cannot be read; `dateline verify` says where"
 
 
 class Group(NamedTuple):
@@ -131,16 +134,19 @@ class Tally:
             counts.recorded[of] += 1
             counts.replayed[of] += 1
 
-    def said_nothing(self, seq: int, reason: str) -> None:
+    def said_nothing(self, seq: int, why: DatelineError) -> None:
         """Count one event about which nothing can be said."""
         self.events += 1
         self.unanswerable += 1
-        self.unclear[reason] = _one_more(self.unclear.get(reason), seq)
+        self._unclear(seq, _reason(why))
 
-    def broke(self, seq: int, reason: str) -> None:
-        """Count one event over which a handler failed, or that cannot be read."""
+    def broke(self, seq: int, why: DatelineError | None = None) -> None:
+        """Count one event over which a handler failed, or whose record cannot be read."""
         self.events += 1
         self.failed += 1
+        self._unclear(seq, UNREADABLE if why is None else _reason(why))
+
+    def _unclear(self, seq: int, reason: str) -> None:
         self.unclear[reason] = _one_more(self.unclear.get(reason), seq)
 
     def _count(self, recorded: Decision, made: Decision) -> None:
@@ -181,6 +187,12 @@ class Tally:
             "rejections": {code: self.rejections.told(code) for code in self.rejections.names},
             "seconds": round(seconds, 3),
         }
+
+
+def _reason(error: DatelineError) -> str:
+    """Return why, without the event's number, so that events of one reason are counted together."""
+    told = str(error)
+    return told.partition(": ")[2] if told.startswith("event ") else told
 
 
 def _one_more(held: tuple[int, tuple[int, ...]] | None, seq: int) -> tuple[int, tuple[int, ...]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dateline.core.adopt import RIGHT, AdoptTable
 from dateline.core.cascade import Cascade
 from dateline.core.draft import drafted
-from dateline.core.event import Event
 from dateline.core.meta import Actor
 from dateline.core.plan import Change, Plan, Planned
 from dateline.core.request import Ending, Flow, Pause, Seen
@@ -22,27 +22,10 @@ from dateline.sql.restore import Target
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.together import closing, opening
 
-__all__ = ["RIGHT", "AdoptTable", "adopting"]
-
-RIGHT = "adopt"
-"""The right to say that rows are to be known to the trail."""
+__all__ = ["adopting"]
 
 ROWS = 500
 """Rows of one event."""
-
-
-class AdoptTable(Event, kind="table.adopt", requires=RIGHT):
-    """Rows that are older than the trail are known to it from now on, as they are.
-
-    Args:
-        rows: How many.
-        first: The key of the first of them; `last` that of the last.
-    """
-
-    table: str
-    rows: int
-    first: str
-    last: str
 
 
 def adopting(path: Path, table: Any, given: Given) -> Flow[int]:

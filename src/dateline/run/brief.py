@@ -29,8 +29,6 @@ __all__ = ["Brief"]
 Whole: TypeAlias = Callable[[Sequence[Entry], Tally], Flow[None]]
 Again: TypeAlias = Callable[[Entry, Mapping[str, Any], Tally], None]
 
-UNREADABLE = "its record cannot be read; `dateline verify` says where"
-
 
 class Brief:
     """Decides pages of events, each as its lane says.
@@ -50,7 +48,6 @@ class Brief:
         self.again = again
         # A flow, and whether it is about the world's tables.
         self.drive = drive
-        self._slots: dict[int, frozenset[str]] = {}
 
     def page(self, heads: Sequence[Head], lanes: Sequence[Lane], tally: Tally) -> None:
         """Decide a page."""
@@ -103,7 +100,7 @@ class Brief:
             self.path.store.trail.among(seqs, self.path.versions, unreadable=unreadable), False
         )
         for seq in unreadable:
-            tally.broke(seq, UNREADABLE)
+            tally.broke(seq)
         return {one.seq: one for one in found}
 
     def _recorded(self, heads: Sequence[Head], kept: Mapping[int, Kept | None], tally: Tally) -> None:
@@ -130,7 +127,7 @@ class Brief:
     ) -> None:
         if kept is None:
             self._taken_back(head, tally)
-            tally.broke(head.seq, UNREADABLE)
+            tally.broke(head.seq)
             return
         try:
             event = _event(lane, kept) if lane.slots else None
@@ -150,10 +147,10 @@ class Brief:
             waiting.add(head, lane, kept, rows, event, seen, asking)
         except Unanswerable as error:
             self._taken_back(head, tally)
-            tally.said_nothing(head.seq, _reason(error))
+            tally.said_nothing(head.seq, error)
         except (HandlerFault, Malformed, KeyError, TypeError, ValueError) as error:
             self._taken_back(head, tally)
-            tally.broke(head.seq, _reason(error) if isinstance(error, HandlerFault) else UNREADABLE)
+            tally.broke(head.seq, error if isinstance(error, HandlerFault) else None)
 
     def _taken_back(self, head: Head, tally: Tally) -> None:
         """Of an event that could not be decided again, neither side's steps are counted."""
@@ -183,11 +180,11 @@ class Brief:
             entangled = True
         except Unanswerable as error:
             self._taken_back(head, tally)
-            tally.said_nothing(head.seq, _reason(error))
+            tally.said_nothing(head.seq, error)
             return
         except (Malformed, KeyError, TypeError, ValueError):
             self._taken_back(head, tally)
-            tally.broke(head.seq, UNREADABLE)
+            tally.broke(head.seq)
             return
         if entangled:
             self._taken_back(head, tally)
@@ -238,7 +235,7 @@ class _Waiting:
                     known = tuple(found)
             except Unanswerable as error:
                 self.brief._taken_back(head, self.tally)
-                self.tally.said_nothing(head.seq, _reason(error))
+                self.tally.said_nothing(head.seq, error)
                 continue
             self.brief.ended(head, lane, kept, rows, event, seen, known, self.tally)
 
@@ -318,8 +315,3 @@ def _recorded(head: Head, steps: Sequence[Done]) -> Decision:
         for one in sorted(steps, key=lambda one: one.ordinal)
     )
     return Decision(version=head.version, outcome="committed", steps=tuple(made))
-
-
-def _reason(error: Exception) -> str:
-    told = str(error)
-    return told.partition(": ")[2] if told.startswith("event ") else told

@@ -43,8 +43,16 @@ class AsyncDriver(Protocol):
         ...
 
 
-def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart], None]) -> R:
-    """Carry a flow to its end: execute its batches, wait its pauses."""
+def _never(apart: Apart) -> None:
+    raise TypeError(f"this flow records nothing, not {apart!r}")
+
+
+def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart], None] = _never) -> R:
+    """Carry a flow to its end: execute its batches, wait its pauses.
+
+    Args:
+        apart: What records a refusal; without it, a flow that has one to record is at fault.
+    """
     answer: Any = None
     step = flow.send
     while True:

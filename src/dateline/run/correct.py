@@ -21,11 +21,11 @@ from dateline.core.effect import Effect
 from dateline.core.effective import (
     RIGHT,
     CorrectEvent,
+    Effective,
     Part,
-    Standing,
     Want,
     corrected,
-    standing,
+    effective,
 )
 from dateline.core.entry import Entry
 from dateline.core.flow import constraint_refused
@@ -49,7 +49,7 @@ from dateline.run.past import Pasts, Place
 from dateline.run.path import Given, Path
 from dateline.run.replay import corrections_of, recorded
 from dateline.sql.restore import Target, values_of
-from dateline.sql.standing import Standing as Queue
+from dateline.sql.standing import Standing
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.together import opening
 
@@ -130,7 +130,7 @@ class _Correcting:
         self.effects: dict[str, tuple[Effect | None, Effect | None, Occurrence | None, Occurrence | None]] = {}
         assert diff.after.plan is not None
         self.plan: Plan = diff.after.plan
-        self.stands: Standing
+        self.stands: Effective
         self.entry: Entry
         self.pasts: Pasts
 
@@ -140,7 +140,7 @@ class _Correcting:
         assert diff.event_id is not None
         entry = self.entry = yield from recorded(path, diff.event_id, self.given.get("tenant", ""), joined=True)
         self._correctable(entry)
-        self.stands = standing(entry, (yield from corrections_of(path, entry, joined=True)))
+        self.stands = effective(entry, (yield from corrections_of(path, entry, joined=True)))
         if self.stands.baseline != diff.baseline:
             raise StaleDiff(
                 f"event {entry.seq} was corrected since the difference was made ({self.stands.baseline} times, not {diff.baseline}); "
@@ -253,7 +253,6 @@ class _Correcting:
                 if step is not None:
                     planned.append(step)
                 parts.append(self._part(item, place, verdict, len(planned) - 1 if step is not None else 0))
-        assert self.diff.after.plan is not None
         event = CorrectEvent(
             root=found.root,
             number=found.number,
@@ -279,7 +278,9 @@ class _Correcting:
         if cancel:
             places = [(int(seq), int(ordinal)) for seq, _, ordinal in (one.key.partition(".") for one in cancel)]
             before = ("held", "due", "waiting", "dead")
-            fits = yield from Queue(self.dialect).act_all(self.entry.tenant, places, before=before, after="cancelled")
+            fits = yield from Standing(self.dialect).act_all(
+                self.entry.tenant, places, before=before, after="cancelled"
+            )
             if not fits:
                 raise Conflict("an effect that was to be cancelled is being sent")
         return (yield from self._written(event, Plan(tuple(planned))))
@@ -343,7 +344,7 @@ class _Correcting:
     def _part(self, item: Item, place: Place, verdict: Verdict, ordinal: int) -> Part:
         shown = item.shown
         personal = self.path.store.recorder.sealer.personal(place.target.mapped)
-        effective = verdict.effective
+        stands = verdict.effective
         told = dict(item.after[-1].values) if item.after else {}
         if verdict.conflicts:
             # What was left alone stands as it stood, and stays open.
@@ -351,9 +352,9 @@ class _Correcting:
             told = {name: value for name, value in told.items() if name not in verdict.conflicts}
             told |= {name: value for name, value in stood.items() if name in verdict.conflicts}
         declared = {name: value for name, value in told.items() if value is not OPEN}
-        image = {**(place.past.live or {}), **effective.cells}
+        image = {**(place.past.live or {}), **stands.cells}
         hidden = {
-            "cells": {n: v for n, v in effective.cells.items() if n in personal and v is not None},
+            "cells": {n: v for n, v in stands.cells.items() if n in personal and v is not None},
             "declared": {n: v for n, v in declared.items() if n in personal and v is not None},
         }
         whose = self.path.store.recorder.sealer.whose(place.target.mapped, image)
@@ -361,8 +362,8 @@ class _Correcting:
             step=item.key,
             table=place.target.name,
             row=place.key,
-            verb=effective.verb,
-            cells={n: v for n, v in effective.cells.items() if n not in hidden["cells"]},
+            verb=stands.verb,
+            cells={n: v for n, v in stands.cells.items() if n not in hidden["cells"]},
             declared={n: v for n, v in declared.items() if n not in hidden["declared"]},
             hidden=hidden if any(hidden.values()) else None,
             whose=whose if whose is not None else next(iter(self.entry.subjects), ""),

@@ -11,7 +11,7 @@ from uuid import UUID
 from dateline.core.canon import parsed
 from dateline.core.decision import OPEN
 from dateline.core.diff import Item
-from dateline.core.effective import CorrectEvent, Row, Standing, corrected, recorded_write, subject_of, write_of
+from dateline.core.effective import CorrectEvent, Effective, Row, corrected, recorded_write, subject_of, write_of
 from dateline.core.entry import Entry
 from dateline.core.operation import Placeholder
 from dateline.core.plan import Change, Plan
@@ -58,7 +58,7 @@ class Pasts:
         entry: The event that is corrected; `stands` what it does as it stands, `plan` what it would do.
     """
 
-    def __init__(self, path: Path, entry: Entry, stands: Standing, plan: Plan) -> None:
+    def __init__(self, path: Path, entry: Entry, stands: Effective, plan: Plan) -> None:
         self.path = path
         self.entry = entry
         self.stands = stands

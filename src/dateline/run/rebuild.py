@@ -65,7 +65,7 @@ def rebuild(
             rows = {}
             for original, copy in targets:
                 filling = _filled(runner, original, copy, dialect_of(place), sink, told)
-                rows[original.name] = _driven(runner, filling, source)
+                rows[original.name] = drive(filling, source, Budget(runner.settings.budget))
             _numbered(place, [copy for _, copy in targets])
             return Rebuilt(rows)
         finally:
@@ -118,14 +118,6 @@ def _filled(
         count += len(puts)
         told(original.name, count)
     return count
-
-
-def _driven(runner: Runner, flow: Flow[int], connection: Connection) -> int:
-    return drive(flow, connection, Budget(runner.settings.budget), _never)
-
-
-def _never(apart: object) -> None:
-    raise TypeError(f"nothing is recorded here, not {apart!r}")
 
 
 def _numbered(place: Engine, targets: Iterable[Target]) -> None:

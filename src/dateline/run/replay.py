@@ -11,7 +11,7 @@ from uuid import UUID
 from dateline.core.cascade import Cascade
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
-from dateline.core.effective import CorrectEvent, standing
+from dateline.core.effective import CorrectEvent, effective
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.flow import flow
@@ -88,7 +88,7 @@ def diffing(
         a, b = None, a
     entry = yield from recorded(path, of, tenant)
     if a is None:
-        stands = standing(entry, (yield from corrections_of(path, entry)))
+        stands = effective(entry, (yield from corrections_of(path, entry)))
         before, baseline = stands.decision, stands.baseline
     else:
         before, baseline = (yield from _decided(path, entry, a)), None
@@ -100,7 +100,7 @@ def diffing(
 
 def since_recorded(path: Path, entry: Entry, made: Decision) -> Flow[Diff]:
     """Return how what stands of an event differs from what was decided of it anew."""
-    stands = standing(entry, (yield from corrections_of(path, entry)))
+    stands = effective(entry, (yield from corrections_of(path, entry)))
     return Diff.of(stands.decision, made, kind=entry.kind, event_id=entry.id, seq=entry.seq, baseline=stands.baseline)
 
 

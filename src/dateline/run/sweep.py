@@ -25,7 +25,7 @@ from dateline.core.replay import DECIDED, PERFORMED, Again, again, deviation
 from dateline.core.request import Flow
 from dateline.core.tally import Tally
 from dateline.core.version import Versions
-from dateline.errors import DatelineError, HandlerFault, TrailFault, Unanswerable
+from dateline.errors import HandlerFault, TrailFault, Unanswerable
 from dateline.run.brief import Brief
 from dateline.run.clock import Budget
 from dateline.run.connection import Connection, drive
@@ -221,14 +221,10 @@ def _last(path: Path) -> Flow[int]:
 def _driven(runner: Runner, flow: Flow[Any], connection: Connection | None = None) -> Any:
     held = connection or Connection(runner.engine)
     try:
-        return drive(flow, held, Budget(PATIENCE), _never)
+        return drive(flow, held, Budget(PATIENCE))
     finally:
         if connection is None:
             held.close()
-
-
-def _never(apart: object) -> None:
-    raise TypeError(f"a replay records nothing, not {apart!r}")
 
 
 class _Worker:
@@ -288,9 +284,9 @@ class _Worker:
         try:
             _took(again(entry, self.runner.versions, self.sweep.version), None, found, self.sweep, tally, None)
         except Unanswerable as error:
-            tally.said_nothing(entry.seq, _reason(error))
+            tally.said_nothing(entry.seq, error)
         except (HandlerFault, TrailFault) as error:
-            tally.broke(entry.seq, _reason(error))
+            tally.broke(entry.seq, error)
 
     def _drive(self, flow: Flow[Any], aside: bool) -> Any:
         return _driven(self.runner, flow, self.aside if aside else self.reading)
@@ -312,7 +308,7 @@ class _Worker:
             page: Page = _driven(self.runner, self._page(cursor, unreadable), self.reading)
             for seq in unreadable:
                 if seq <= until:
-                    tally.broke(seq, "its record cannot be read; `dateline verify` says where")
+                    tally.broke(seq)
             yield [entry for entry in page if entry.seq <= until]
             cursor = page.next if page.next is not None and page.next < until else None
 
@@ -365,9 +361,9 @@ def _decided(
                 waiting.append(_Waiting(one, base, asking, len(statements)))
                 statements += asking.reading.statements(one.event, {}) if asking is not None else ()
         except Unanswerable as error:
-            tally.said_nothing(entry.seq, _reason(error))
+            tally.said_nothing(entry.seq, error)
         except (HandlerFault, TrailFault) as error:
-            tally.broke(entry.seq, _reason(error))
+            tally.broke(entry.seq, error)
         finally:
             statements += _moved(world, entry)
     yield from _flushed(waiting, statements, sweep, tally, taken)
@@ -375,7 +371,7 @@ def _decided(
 
 def _moved(world: World, entry: Entry) -> list[Statement]:
     try:
-        return [*world.moved(entry)]
+        return world.moved(entry)
     except TrailFault:
         # It is counted where it is decided; what it did to the rows is as unreadable.
         return []
@@ -394,9 +390,9 @@ def _flushed(
             found = None if held.asking is None else held.asking.found(results[held.start :])
             _took(held.one, held.base, found, sweep, tally, taken)
         except Unanswerable as error:
-            tally.said_nothing(seq, _reason(error))
+            tally.said_nothing(seq, error)
         except (HandlerFault, TrailFault) as error:
-            tally.broke(seq, _reason(error))
+            tally.broke(seq, error)
     waiting.clear()
     statements.clear()
 
@@ -415,9 +411,3 @@ def _took(
     differs = tally.took(one.entry.seq, before, made, strict=strict)
     if taken is not None:
         taken(one.entry, made, differs)
-
-
-def _reason(error: DatelineError) -> str:
-    """Return why, without the event's number, so that events of one reason are counted together."""
-    told = str(error)
-    return told.partition(": ")[2] if told.startswith("event ") else told

@@ -133,6 +133,9 @@ class Bulk:
             bindparam("slots", type_=ARRAY(Text()))
         )
 
+    def _of_slots(self, heads: Sequence[Head], slots: Sequence[str]) -> dict[str, Any]:
+        return {**_bound(heads), "slots": canonical(slots).decode() if self.dialect.near else slots}
+
     def _made(self, query: Select[Any]) -> Compiled:
         return compiled(query, self.dialect.sql)
 
@@ -150,11 +153,8 @@ class Bulk:
 
     def kept(self, heads: Sequence[Head], slots: Iterable[str]) -> Flow[dict[int, Kept | None]]:
         """Read the bodies of some events, their personal values, and their steps of some slots; None of what cannot be read."""
-        seqs = [one.seq for one in heads]
-        bound: dict[str, Any] = {"seqs": seqs, "tenants": sorted({one.tenant for one in heads}), "slots": sorted(slots)}
-        wanted = bool(bound["slots"])
-        if self.dialect.near:
-            bound["slots"] = canonical(bound["slots"]).decode()
+        slots = sorted(slots)
+        wanted, bound = bool(slots), self._of_slots(heads, slots)
         named = [self._bodies, self._personal, *((self._operations, self._effects) if wanted else ())]
         results: list[Result] = yield Batch(tuple(one.statement("bulk", bound) for one in named))
         personal: dict[int, dict[str, Any]] = {}
@@ -187,9 +187,7 @@ class Bulk:
 
     def ended(self, heads: Sequence[Head], slots: Iterable[str]) -> Flow[dict[int, Kept]]:
         """Read the steps of some slots without their values, and nothing else."""
-        bound: dict[str, Any] = {**_bound(heads), "slots": sorted(slots)}
-        if self.dialect.near:
-            bound["slots"] = canonical(bound["slots"]).decode()
+        bound = self._of_slots(heads, sorted(slots))
         made = {one.seq: Kept({}, [], {}) for one in heads}
         results: list[Result] = yield Batch(tuple(one.statement("bulk", bound) for one in self._ended))
         for seq, ordinal, step, verb, table, key, handler, day, merged in results[0].rows:

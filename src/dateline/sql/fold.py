@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Select, Text, bindparam, func, select
 
+from dateline.core.adopt import AdoptTable
 from dateline.core.canon import parsed
 from dateline.core.personal import ERASED, unsealed
 from dateline.core.request import Flow
@@ -19,9 +20,6 @@ from dateline.sql.restore import Image, Target
 from dateline.sql.statement import Batch, Result
 
 __all__ = ["NEWEST", "PAGE", "Break", "Fold", "Left", "agree"]
-
-ADOPTED = "table.adopt"
-"""The kind of events that say that rows are older than the trail."""
 
 PAGE = 1_000
 """Rows that are read at once."""
@@ -111,7 +109,7 @@ class Fold:
         self._breaks = self._compiled(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
         e = tables.event.c
         adopted = select(func.coalesce(func.max(o.seq), 0)).where(
-            _of_any(o.tenant), o.table_name == bindparam("table"), e.seq == o.seq, e.kind == ADOPTED
+            _of_any(o.tenant), o.table_name == bindparam("table"), e.seq == o.seq, e.kind == AdoptTable.__kind__
         )
         self._adopted = self._compiled(adopted)
         seqs = bindparam("seqs", type_=BigInteger(), expanding=True)

@@ -212,17 +212,10 @@ class World:
         self.seq = seq + 1
         return made
 
-    def moved(self, entry: Entry) -> Iterator[Statement]:
-        """Yield what an event did to the tables that stand."""
-        for one in entry.operations if self._made else ():
-            target = self._made.get(one.table)
-            if target is None:
-                continue
-            if one.after is not None:
-                yield self._put(target, one.row_key, one.after)
-            elif one.before is not None:
-                yield self.restorer.take(target, one.before)
-        self.seq = entry.seq + 1
+    def moved(self, entry: Entry) -> list[Statement]:
+        """Return what an entry says that its event did to the tables that stand; while none does, it is not read for that."""
+        done = entry.operations if self._made else ()
+        return self.moves(entry.seq, [(one.table, one.row_key, one.before, one.after) for one in done])
 
     def doubtful(self, asking: Asking, seq: int) -> list[tuple[Target, _Gap]]:
         """Return the rows of which it is not known what an event would have seen.
