@@ -218,7 +218,9 @@ def test_a_value_of_another_type_is_told_without_the_value(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [value(select(Product.id, Product.stock)), value(Product.id), value("SELECT 1")], ids=str
+    "query",
+    [value(select(Product.id, Product.stock)), value(Product.id), value("SELECT 1")],
+    ids=["two columns", "a column", "a text"],
 )
 def test_a_value_is_selected_as_one_column(shop: Shop, query: Any) -> None:
     with pytest.raises(NotQueried, match="takes a select"):

@@ -423,8 +423,10 @@ def test_how_the_queue_stands_is_told(going: Shop) -> None:
     relay = AsyncRelay(going.colour.runner, *Mailbox().deliveries())
     lag = asyncio.run(relay.lag()) if isinstance(going.colour.runner, Runner) else going.colour.wait(relay.lag())
 
-    assert lag == Lag({"due": 2, "held": 1}, lag.oldest)
+    assert lag == Lag({"due": 2, "held": 1}, lag.oldest, lag.open)
     assert 0 <= lag.oldest < 60
+    # Not nothing: the server's own ANALYZE of a table is a transaction that writes as well.
+    assert 0 <= lag.open < 60
 
 
 def test_a_transaction_that_is_held_open_is_reported(

@@ -62,10 +62,10 @@ def advisory_locks(engine: Engine) -> int:
 
 
 def open_transactions(engine: Engine) -> int:
-    """Return how many sessions of this database, but for this one, are in a transaction."""
+    """Return how many clients of this database, but for this one, are in a transaction; the server's own vacuum is not."""
     question = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-        "AND pid <> pg_backend_pid() AND state <> 'idle'"
+        "AND pid <> pg_backend_pid() AND state <> 'idle' AND backend_type = 'client backend'"
     )
     return int(asked(engine, question)[0][0])
 
