@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from dateline import Actor, Committed, Denied
 from dateline.core.correction import Correction
 from dateline.core.diff import Diff
+from dateline.core.request import Flow
 from dateline.errors import BooksClosed, Malformed, NotCorrectable, StaleDiff
+from dateline.run.correct import _Correcting
 from tests.contract.conftest import Shop
 from tests.contract.shop import Enrol, Peek, Product, Sell
 
@@ -121,6 +125,32 @@ def test_what_is_wanted_again_after_being_cancelled_is_held_once_more(shop: Shop
     assert statuses(third) == {"thank/Update:customer[ann]": "clean", "thank/thank[ann]": "held"}
     assert points(shop) == 4
     assert sorted(states(shop).values()) == ["cancelled", "due", "held"]
+
+
+def test_an_effect_that_a_relay_takes_meanwhile_is_not_cancelled_but_told(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shop.postgres:
+        pytest.skip("SQLite has one writer at a time: no relay could take it")
+    shop.put(Product("tea", 9))
+    shop.dispatch(Enrol(id="ann", name="Ann"), version=NEW)
+    sold = shop.dispatch(Sell(product="tea", quantity=4), version=NEW)
+    performed, tries = _Correcting.performed, []
+
+    def taken(one: _Correcting, found: Correction) -> Flow[UUID]:
+        tries.append(statuses(found)["thank/thank[ann]"])
+        if len(tries) == 1:
+            with shop.engine.begin() as relay:
+                relay.execute(text("UPDATE dateline_delivery SET state = 'sending' WHERE kind = 'thank'"))
+        return performed(one, found)
+
+    monkeypatch.setattr(_Correcting, "performed", taken)
+    found = correct(shop, diff(shop, sold, OLD))
+
+    assert tries == ["cancelled", "busy"]
+    assert statuses(found) == {"thank/Update:customer[ann]": "clean", "thank/thank[ann]": "busy"}
+    assert points(shop) == 0
+    assert states(shop)[f"thank/thank[ann] of {shop.entry(sold.event_id).seq}"] == "sending"
 
 
 def test_a_cell_that_was_written_by_hand_is_reported_and_left_alone(shop: Shop, sold: Committed) -> None:

@@ -194,10 +194,11 @@ class Unguarded(SqlStore):
         careful: bool = False,
         leave: bool = False,
         closes: bool = False,
+        before: tuple[Statement, ...] = (),
     ) -> Flow[Written]:
         """Write whatever was decided, come what may."""
         return super().write(
-            draft, None, None, ending=ending, joined=joined, careful=careful, leave=leave, closes=closes
+            draft, None, None, ending=ending, joined=joined, careful=careful, leave=leave, closes=closes, before=before
         )
 
 
@@ -215,9 +216,18 @@ class Claimless(SqlStore):
         careful: bool = False,
         leave: bool = False,
         closes: bool = False,
+        before: tuple[Statement, ...] = (),
     ) -> Flow[Written]:
         """Write without a claim."""
         made = replace(draft, claim=None)
         return super().write(
-            made, cascade, proof, ending=ending, joined=joined, careful=careful, leave=leave, closes=closes
+            made,
+            cascade,
+            proof,
+            ending=ending,
+            joined=joined,
+            careful=careful,
+            leave=leave,
+            closes=closes,
+            before=before,
         )

@@ -56,6 +56,13 @@ from dateline.sql.together import opening
 __all__ = ["Choice", "correcting"]
 
 
+_UNSENT = ("held", "due", "waiting", "dead")
+"""The states in which an effect can be cancelled."""
+
+_NOTHING_SEEN = Cascade(CorrectEvent.__kind__, None, CorrectEvent)
+"""A correction is guarded by the transaction in which it looked; nothing has to be seen a second time."""
+
+
 class Choice(TypedDict, total=False):
     """What is chosen of a correction.
 
@@ -275,15 +282,7 @@ class _Correcting:
             ),
             about=self.entry.subjects,
         )
-        if cancel:
-            places = [(int(seq), int(ordinal)) for seq, _, ordinal in (one.key.partition(".") for one in cancel)]
-            before = ("held", "due", "waiting", "dead")
-            fits = yield from Standing(self.dialect).act_all(
-                self.entry.tenant, places, before=before, after="cancelled"
-            )
-            if not fits:
-                raise Conflict("an effect that was to be cancelled is being sent")
-        return (yield from self._written(event, Plan(tuple(planned))))
+        return (yield from self._written(event, Plan(tuple(planned)), cancel))
 
     def _asked(
         self,
@@ -372,15 +371,20 @@ class _Correcting:
             ordinal=shown.ordinal,
         )
 
-    def _written(self, event: CorrectEvent, plan: Plan) -> Flow[UUID]:
-        path = self.path
+    def _written(self, event: CorrectEvent, plan: Plan, cancel: Sequence[Occurrence]) -> Flow[UUID]:
+        path, queue = self.path, Standing(self.dialect)
         given: Given = {"cause": self.entry.id, **self.given}
         request: Request = path.request(event, Ending.COMMIT, given, joined=True)
         stamped = event.with_meta(path.stamp(request, root=self.entry.meta.root or self.entry.id))
-        cascade = Cascade(event.__kind__, None, CorrectEvent)
-        draft = replace(drafted(request, path.versions, (), stamped, cascade, plan, Seen((), None)), held=True)
+        draft = replace(drafted(request, path.versions, (), stamped, _NOTHING_SEEN, plan, Seen((), None)), held=True)
+        places = [(int(seq), int(ordinal)) for seq, _, ordinal in (one.key.partition(".") for one in cancel)]
+        # As its state was read in this transaction, so it is: had a relay taken one since, changing it would be a conflict.
+        before = queue.acting(self.entry.tenant, places, before=_UNSENT, after="cancelled") if places else ()
         try:
-            yield from path.store.write(draft, None, None, ending=Ending.COMMIT, joined=True, closes=True)
+            # In one trip, or two: from the first on others wait for the rows.
+            yield from path.store.write(
+                draft, _NOTHING_SEEN, (), ending=Ending.COMMIT, joined=True, closes=True, before=before
+            )
         except Broken as error:
             raise constraint_refused(error) from error
         return stamped.meta.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -102,36 +102,39 @@ WHERE e.tenant = $1 AND e.seq = $2 AND e.ordinal = $3"""
 
     def act(self, tenant: str, seq: int, ordinal: int, *, before: Sequence[str], after: str) -> Flow[bool]:
         """Change the state of one delivery inside an open transaction; tell whether it was in one of the states before."""
-        return (yield from self.act_all(tenant, [(seq, ordinal)], before=before, after=after))
+        results: list[Result] = yield Batch(self.acting(tenant, [(seq, ordinal)], before=before, after=after))
+        # The state comes before the lane, which is the last.
+        return results[-2].count == 1
 
-    def act_all(
-        self, tenant: str, places: Iterable[tuple[int, int]], *, before: Sequence[str], after: str
-    ) -> Flow[bool]:
-        """Change the states of deliveries inside an open transaction, in one trip; tell whether each was in one of the states before."""
-        each = [self._acting(tenant, seq, ordinal, before, after) for seq, ordinal in places]
-        results: list[Result] = yield Batch(tuple(one for statements in each for one in statements))
-        ends, at = [], 0
-        for statements in each:
-            at += len(statements)
-            # The state comes before the lane, which is the last.
-            ends.append(results[at - 2].count == 1)
-        return all(ends)
+    def acting(
+        self, tenant: str, places: Sequence[tuple[int, int]], *, before: Sequence[str], after: str
+    ) -> tuple[Statement, ...]:
+        """Return what changes the state of deliveries that are in one of the states before, then lets the next of their lanes go.
 
-    def _acting(self, tenant: str, seq: int, ordinal: int, before: Sequence[str], after: str) -> tuple[Statement, ...]:
-        states = "(SELECT value FROM json_each($4))" if self.near else "(SELECT json_array_elements_text($4::json))"
-        at = f"tenant = $1 AND seq = $2 AND ordinal = $3 AND state IN {states}"
+        Args:
+            places: Number and ordinal of each.
+        """
+        states = "(SELECT value FROM json_each($2))" if self.near else "(SELECT json_array_elements_text($2::json))"
+
+        def at(alias: str = "") -> str:
+            # Each by itself: so PostgreSQL looks each up in the key, however few it thinks there are.
+            each = (f"{alias}seq = ${3 + 2 * n} AND {alias}ordinal = ${4 + 2 * n}" for n in range(len(places)))
+            return f"{alias}tenant = $1 AND ({' OR '.join(each)})"
+
         changed = f"""
 INSERT INTO dateline_change (tenant, seq, ordinal, state, tries, at)
-SELECT tenant, seq, ordinal, '{after}', tries, {self.now} FROM dateline_delivery WHERE {at}"""
-        update = f"UPDATE dateline_delivery SET state = '{after}', due_at = {self.now} WHERE {at}"
+SELECT tenant, seq, ordinal, '{after}', tries, {self.now} FROM dateline_delivery WHERE {at()} AND state IN {states}"""
+        update = (
+            f"UPDATE dateline_delivery SET state = '{after}', due_at = {self.now} WHERE {at()} AND state IN {states}"
+        )
         lane = f"""
-UPDATE dateline_delivery SET state = 'due' WHERE state = 'waiting' AND $4 = $4 AND (tenant, seq, ordinal) IN (
+UPDATE dateline_delivery SET state = 'due' WHERE state = 'waiting' AND $2 = $2 AND (tenant, seq, ordinal) IN (
     SELECT w.tenant, w.seq, w.ordinal FROM dateline_delivery AS d
     JOIN dateline_delivery AS w ON w.tenant = d.tenant AND w.lane = d.lane AND w.state = 'waiting'
-    WHERE d.tenant = $1 AND d.seq = $2 AND d.ordinal = $3 AND d.state IN {OPEN} AND NOT EXISTS (
+    WHERE {at("d.")} AND d.state IN {OPEN} AND NOT EXISTS (
         SELECT 1 FROM dateline_delivery AS e WHERE e.tenant = w.tenant AND e.lane = w.lane AND e.state NOT IN {OPEN}
         AND (e.seq, e.ordinal) < (w.seq, w.ordinal)))"""
-        params = (tenant, seq, ordinal, json.dumps([*before]))
+        params = (tenant, json.dumps([*before]), *(one for place in places for one in place))
         recorded = around(self.dialect, self.statement(self.recording(changed), *params, name="change"))
         rest = (self.statement(sql, *params, name=name) for name, sql in {"state": update, "lane": lane}.items())
         return (*recorded, *rest)

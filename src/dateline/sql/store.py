@@ -147,10 +147,12 @@ class SqlStore:
         careful: bool = False,
         leave: bool = False,
         closes: bool = False,
+        before: tuple[Statement, ...] = (),
     ) -> Flow[Written]:
         """Write in order inside one transaction: guard and claim, operations, trail.
 
         With `closes` the transaction is joined and ours, and is committed in the last trip: locks are held no longer than they must be.
+        What else it has to change comes `before`, in the first.
 
         The event's number is drawn after the operations have their rows, so that the order of numbers is the order of writes
         for every row.
@@ -158,25 +160,26 @@ class SqlStore:
         changes = draft.plan.changes()
         erasing = self.eraser.statements(draft)
         if self.single is not None and cascade is not None and ending is Ending.COMMIT and not careful and not erasing:
-            at_once = yield from self._at_once(self.single, draft, cascade, changes, proof, joined=joined, leave=leave)
+            at_once = yield from self._at_once(
+                self.single, draft, cascade, changes, proof, joined=joined, leave=leave, closes=closes, before=before
+            )
             if at_once is not None:
                 return at_once
-        begin, undo, end = self._brackets(joined, guarded=cascade is not None)
-        if closes:
-            end = Statement("COMMIT", name="end")
+        begin, undo, end = self._brackets(joined, guarded=cascade is not None, closes=closes)
         reading = self._reading(cascade, keyed=False, look=False) if cascade is not None else None
         guards = reading.statements(draft.event, {}) if reading is not None else ()
         claim = self.recorder.claim(draft)
         needed = self.performer.needed(draft.plan, changes)
-        first = [begin, *claim, *guards, *self.performer.allocations(needed)]
+        first = [begin, *before, *claim, *guards, *self.performer.allocations(needed)]
         # The operations go along in the same trip, unless the database has something to assign, or the guard is to speak first.
         later = bool(needed) or careful or self.dialect.near
         rows = () if later else self.performer.rows(changes, {})
         operations = self.performer.statements(rows)
         results = yield from self._tried(Batch((*first, *operations), opens=not joined), undo, joined)
-        stale = bool(claim and not results[1].rows)
+        at = 1 + len(before)
+        stale = bool(claim and not results[at].rows)
         if reading is not None and not stale:
-            at = 1 + len(claim)
+            at += len(claim)
             stale = reading.proof(results[at : at + len(guards)]) != proof
         if stale:
             yield Batch((undo,), ends=not joined)
@@ -198,7 +201,7 @@ class SqlStore:
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
-        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=joined, closes=closes)
+        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=joined)
         seq, recorded_at = row
         removal = self.eraser.removal(erasing, done)
         return Written(seq, _instant(recorded_at, self.dialect), told, removal=removal)
@@ -224,10 +227,9 @@ class SqlStore:
         undo: Statement,
         *,
         joined: bool,
-        closes: bool = False,
     ) -> Flow[tuple[Sequence[Any], list[Result]]]:
         """Record the event, then what hangs on its number; return the number with the database's clock, and what came of `more`."""
-        ends = bool(end) and (closes or not joined)
+        ends = any(one.sql == "COMMIT" for one in end)
         if self.dialect.near:
             [made] = yield from self._tried(Batch((event,)), undo, joined)
             rest = self.recorder.rest(draft, lists, made.rows[0])
@@ -247,6 +249,8 @@ class SqlStore:
         *,
         joined: bool,
         leave: bool,
+        closes: bool,
+        before: tuple[Statement, ...],
     ) -> Flow[Written | None]:
         """Write in one statement where that means the same; None where it does not, and nothing was written."""
         if self.performer.needed(draft.plan, changes) or not (yield from single.fits(changes)):
@@ -270,8 +274,9 @@ class SqlStore:
             elif not joined:
                 results = yield Batch((statement,))
             else:
-                begin, undo, end = self._brackets(joined, guarded=True)
-                results = (yield from self._tried(Batch((begin, statement, end)), undo, joined=True))[1:]
+                begin, undo, end = self._brackets(joined, guarded=True, closes=closes)
+                batch = Batch((begin, *before, statement, end), ends=closes)
+                results = (yield from self._tried(batch, undo, joined=True))[1 + len(before) :]
         except (Broken, NotStorable):
             # Only the statements in order can tell which of the changes it was.
             draft.sealer.sealed[:] = kept
@@ -279,13 +284,13 @@ class SqlStore:
         _, seq, recorded_at = results[0].rows[0]
         return Written(seq, _instant(recorded_at, self.dialect), told, left=leave and not joined)
 
-    def _brackets(self, joined: bool, *, guarded: bool) -> tuple[Statement, Statement, Statement]:
+    def _brackets(self, joined: bool, *, guarded: bool, closes: bool = False) -> tuple[Statement, Statement, Statement]:
         if joined:
             # A refused write must leave the caller's transaction as it found it; a conflict ends it anyway.
             return (
                 Statement(f"SAVEPOINT {SAVEPOINT}", name="begin"),
                 Statement(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", name="undo"),
-                Statement(f"RELEASE SAVEPOINT {SAVEPOINT}", name="end"),
+                Statement("COMMIT" if closes else f"RELEASE SAVEPOINT {SAVEPOINT}", name="end"),
             )
         begin = self.dialect.begin if guarded else self.dialect.begin_unguarded
         return Statement(begin, name="begin"), Statement("ROLLBACK", name="undo"), Statement("COMMIT", name="end")
