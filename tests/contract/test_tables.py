@@ -122,6 +122,26 @@ def test_each_sort_of_write_past_the_trail_is_found_and_nothing_else(shop: Shop)
     ]
 
 
+def test_a_row_that_two_tenants_wrote_is_one_row_on_every_page(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dateline.sql.fold.PAGE", 2)
+    for name in ("ann", "bob", "cat", "dan", "eve"):
+        shop.dispatch(Enrol(id=name, name=name), version=OLD, tenant="north")
+    shop.dispatch(Enrol(id="fay", name="fay"), version=OLD, tenant="south")
+    shop.put(Product("tea", 90))
+    for tenant, name in (("south", "ann"), ("north", "ann"), ("south", "eve")):
+        shop.dispatch(Sell(product="tea", customer=name, quantity=2), version=NEW, tenant=tenant)
+    assert drift(shop, Customer) == []
+
+    shop.execute("DELETE FROM customer WHERE id IN ('ann', 'eve', 'fay')")
+
+    found: tuple[Drift, ...] = shop.colour.wait(shop.colour.runner.drift(Customer))
+    assert sorted((one.key, one.change, one.after, (one.recorded or {})["points"]) for one in found) == [
+        ("ann", "deleted", 8, 4),
+        ("eve", "deleted", 9, 2),
+        ("fay", "deleted", 6, 0),
+    ]
+
+
 def test_a_row_is_had_as_it_was_at_any_moment(shop: Shop) -> None:
     shop.dispatch(Enrol(id="ann", name="Ann"), version=OLD)
     shop.put(Product("tea", 9))

@@ -108,10 +108,9 @@ def _filled(
     runner: Runner, original: Target, copy: Target, dialect: Any, sink: Connection, told: Callable[[str, int], object]
 ) -> Flow[int]:
     fold, restorer = Fold(runner.store.dialect), Restorer(dialect)
-    after: str | None = None
     count = 0
-    while page := (yield from fold.page(original, NEWEST, after)):
-        after = page[-1].key
+    for walked in fold.pages(original, NEWEST):
+        page = yield from walked
         puts = tuple(restorer.put(copy, one.image) for one in page if one.image is not None)
         if puts:
             sink.execute(Batch((Statement("BEGIN"), *puts, Statement("COMMIT")), opens=True, ends=True))

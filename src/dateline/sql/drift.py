@@ -159,9 +159,8 @@ def _drifting(dialect: Dialect, target: Target, fold: Fold, live: Live) -> Flow[
         found += [
             drift for one in page if (drift := _differs(target, known.get(one.key), one.key, one.image)) is not None
         ]
-    after: str | None = None
-    while rows := (yield from fold.page(target, NEWEST, after)):
-        after = rows[-1].key
+    for walked in fold.pages(target, NEWEST):
+        rows = yield from walked
         there = [one for one in rows if one.image is not None]
         images = yield from live.of([one.image for one in there if one.image is not None])
         gone = [one for one, image in zip(there, images, strict=True) if image is None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -60,6 +60,15 @@ class Break(NamedTuple):
     met: Image | None
 
 
+@dataclass(slots=True)
+class _At:
+    """How far a walk through a table has come: in which tenant, and behind which key."""
+
+    place: int = 0
+    after: str | None = None
+    ended: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     key: str
@@ -93,12 +102,25 @@ class Fold:
         mine = (_of_any(o.tenant), o.table_name == bindparam("table"), o.seq < before)
         after = bindparam("after", type_=Text())
         since = bindparam("since", type_=BigInteger())
-        newest = select(o.row_key, func.max(o.seq).label("seq")).where(*mine, o.seq >= since).group_by(o.row_key)
-        page = newest.where(o.row_key > after).order_by(o.row_key).limit(bindparam("page", type_=BigInteger()))
+        newest = (
+            select(o.row_key, func.max(o.seq))
+            .group_by(o.row_key)
+            .where(o.seq < before, o.table_name == bindparam("table"))
+        )
+        # Of one tenant each: so the index gives them in order, and a page costs a page.
+        of_one = newest.where(o.tenant == bindparam("tenant"), o.seq >= since).order_by(o.row_key)
+        page = of_one.limit(bindparam("page", type_=BigInteger()))
+        self._first, self._page = self._compiled(page), self._compiled(page.where(o.row_key > after))
         keys = bindparam("keys", type_=Text(), expanding=True)
-        self._page = self._compiled(_latest(page))
-        self._first = self._compiled(_latest(newest.order_by(o.row_key).limit(bindparam("page", type_=BigInteger()))))
-        self._of = self._compiled(_latest(newest.where(o.row_key.in_(keys))))
+        self._newest = self._compiled(newest.where(_of_any(o.tenant), o.row_key.in_(keys)))
+        seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
+        # By the events' numbers alone: with the server left to choose, and no statistics yet, it joined each row with each.
+        self._written = self._compiled(
+            select(o.row_key, o.tenant, o.seq, o.ordinal, o.after, o.before)
+            .where(_of_any(o.tenant), o.seq.in_(seqs))
+            .where(o.table_name.concat("") == bindparam("table"), o.row_key.concat("").in_(keys))
+            .order_by(o.seq, o.ordinal)
+        )
         before_it = (("t", o.tenant), ("s", o.seq), ("n", o.ordinal), ("a", o.after))
         lags = [
             func.lag(c).over(partition_by=o.row_key, order_by=(o.seq, o.ordinal)).label(name) for name, c in before_it
@@ -112,7 +134,6 @@ class Fold:
             _of_any(o.tenant), o.table_name == bindparam("table"), e.seq == o.seq, e.kind == AdoptTable.__kind__
         )
         self._adopted = self._compiled(adopted)
-        seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
         personal = select(p.tenant, p.seq, p.path, p.value).where(_of_any(p.tenant), p.seq.in_(seqs))
         self._personal = self._compiled(personal)
         self._known = self._compiled(select(tables.event.c.tenant).distinct())
@@ -134,34 +155,69 @@ class Fold:
     def _compiled(self, query: Select[Any]) -> Compiled:
         return compiled(query, self.dialect.sql)
 
-    def page(self, target: Target, before: int, after: str | None, *, since: int = 0) -> Flow[list[Left]]:
-        """Read what is left of the next rows of a table, by key, before an event; also of those that are deleted.
+    def pages(self, target: Target, before: int, *, since: int = 0) -> Iterator[Flow[list[Left]]]:
+        """Yield what reads what is left of the next rows of a table before an event, tenant by tenant; also of those that are deleted.
+
+        Each is to be driven to its end before the next is taken. One may find nothing, and the next something.
 
         Args:
-            after: The key before the first.
             since: Only of rows that this event or a later one wrote.
         """
-        query = self._first if after is None else self._page
-        values: dict[str, Any] = {"table": target.name, "before": before, "after": after, "since": since, "page": PAGE}
-        values["tenants"] = yield from self.tenants()
+        at = _At()
+        while not at.ended:
+            yield self._read(target, before, since, at)
+
+    def _read(self, target: Target, before: int, since: int, at: _At) -> Flow[list[Left]]:
+        tenants = yield from self.tenants()
+        if at.place >= len(tenants):
+            at.ended = True
+            return []
+        tenant = tenants[at.place]
+        query = self._first if at.after is None else self._page
+        values = {"table": target.name, "before": before, "since": since, "page": PAGE, "tenant": tenant}
+        if at.after is not None:
+            values["after"] = at.after
         results: list[Result] = yield Batch((query.statement("fold", values),))
-        return (yield from self._left(target, results[0].rows))
+        newest = _numbers(results[0])
+        if len(newest) < PAGE:
+            at.place, at.after = at.place + 1, None
+            at.ended = at.place >= len(tenants)
+        else:
+            at.after = results[0].rows[-1][0]
+        if not newest:
+            return []
+        if len(tenants) == 1:
+            return (yield from self._left(target, newest))
+        # A row that another tenant wrote later is told with that one's.
+        found = yield from self._newest_of(target, list(newest), before)
+        return (yield from self._left(target, {key: seq for key, seq in found.items() if newest[key] == seq}))
+
+    def _newest_of(self, target: Target, keys: list[str], before: int) -> Flow[dict[str, int]]:
+        values: dict[str, Any] = {"table": target.name, "before": before, "keys": keys}
+        values["tenants"] = yield from self.tenants()
+        results: list[Result] = yield Batch((self._newest.statement("fold", values),))
+        return _numbers(results[0])
 
     def of(self, target: Target, keys: Iterable[str], before: int = NEWEST) -> Flow[dict[str, Left]]:
         """Read what is left of some rows before an event; those that the trail does not know are left out."""
-        values: dict[str, Any] = {"table": target.name, "before": before, "since": 0, "keys": list(keys)}
-        values["tenants"] = yield from self.tenants()
-        results: list[Result] = yield Batch((self._of.statement("fold", values),))
-        found = yield from self._left(target, results[0].rows)
+        newest = yield from self._newest_of(target, list(keys), before)
+        found = yield from self._left(target, newest)
         return {one.key: one for one in found}
 
-    def _left(self, target: Target, rows: Sequence[Sequence[Any]]) -> Flow[list[Left]]:
+    def _left(self, target: Target, newest: Mapping[str, int]) -> Flow[list[Left]]:
+        """Read what the events that wrote some rows last left of them."""
+        if not newest:
+            return []
+        values: dict[str, Any] = {"table": target.name, "keys": list(newest), "seqs": sorted({*newest.values()})}
+        values["tenants"] = yield from self.tenants()
+        results: list[Result] = yield Batch((self._written.statement("fold", values),))
         # One event may have written a row twice: the last of its operations counts.
         last = {
             key: _Row(
                 key, tenant, seq, ordinal, "before" if after is None else "after", before if after is None else after
             )
-            for key, tenant, seq, ordinal, after, before in rows
+            for key, tenant, seq, ordinal, after, before in results[0].rows
+            if newest[key] == seq
         }
         images = yield from self._images(target, last.values())
         return [
@@ -224,11 +280,5 @@ def _of_any(column: Any) -> Any:
     return column.in_(bindparam("tenants", type_=Text(), expanding=True))
 
 
-def _latest(newest: Select[Any]) -> Select[Any]:
-    """Return the operations of the newest events of some rows."""
-    o, m = tables.operation.c, newest.subquery("newest").c
-    return (
-        select(o.row_key, o.tenant, o.seq, o.ordinal, o.after, o.before)
-        .where(_of_any(o.tenant), o.seq == m.seq, o.row_key == m.row_key, o.table_name == bindparam("table"))
-        .order_by(o.row_key, o.ordinal)
-    )
+def _numbers(found: Result) -> dict[str, int]:
+    return {str(key): int(seq) for key, seq in found.rows}

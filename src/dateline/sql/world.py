@@ -133,10 +133,9 @@ class World:
     def forward(self, seq: int) -> Flow[None]:
         """Move all tables forward, to as they were before an event."""
         for target in self._made.values() if seq > self.seq else ():
-            after: str | None = None
-            while rows := (yield from self.fold.page(target, seq, after, since=self.seq)):
-                after = rows[-1].key
-                yield Batch(tuple(self._become(target, one) for one in rows))
+            for page in self.fold.pages(target, seq, since=self.seq):
+                if rows := (yield from page):
+                    yield Batch(tuple(self._become(target, one) for one in rows))
         self.seq = max(seq, self.seq)
 
     def _put(self, target: Target, key: str, image: Image) -> Statement:
@@ -177,9 +176,8 @@ class World:
             indexed = sorted({name for one in asking.fields for name in _looked(one, target.table)})
             yield Batch(tuple(self.restorer.making(target, indexed)))
             self._made[target.name] = target
-            after: str | None = None
-            while rows := (yield from self.fold.page(target, self.seq, after)):
-                after = rows[-1].key
+            for page in self.fold.pages(target, self.seq):
+                rows = yield from page
                 puts = [self._put(target, one.key, one.image) for one in rows if one.image is not None]
                 if puts:
                     yield Batch((Statement("BEGIN"), *puts, Statement("COMMIT")), opens=True, ends=True)
