@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import types as sqltypes
 
 from dateline.core.canon import parsed
 from dateline.core.personal import ERASED
 from dateline.core.request import Flow
 from dateline.core.table import row_key
 from dateline.sql import tables
-from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
 from dateline.sql.fold import NEWEST, PAGE, Break, Fold, Left, agree
 from dateline.sql.restore import Image, Target, keyed
 from dateline.sql.statement import Batch, Result, Statement
 
 __all__ = ["Drift", "Live", "LiveRow", "drifting"]
+
+
+_PLAIN = (sqltypes.Integer, sqltypes.String, sqltypes.Uuid)
+"""Types of keys that both databases take as a list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,8 @@ class Live:
         behind = tuple_(*keys) > tuple_(*(bindparam(f"k{n}", type_=c.type) for n, c in enumerate(keys)))
         self._first, self._page = compiled(page, dialect.sql), compiled(page.where(behind), dialect.sql)
         self._readers = [c.type.dialect_impl(dialect.sql).result_processor(dialect.sql, None) for c in keys]
+        among = select(*keys).where(keys[0].in_(bindparam("keys", type_=keys[0].type, expanding=True)))
+        self._there = compiled(among, dialect.sql) if len(keys) == 1 and isinstance(keys[0].type, _PLAIN) else None
         self._any = compiled(select(func.count()).select_from(table), dialect.sql)
 
     def count(self) -> Flow[int]:
@@ -101,21 +108,25 @@ class Live:
         results: list[Result] = yield Batch((query.statement("drift", values),))
         return [self._row(row) for row in results[0].rows]
 
-    def of(self, rows: Sequence[Image]) -> Flow[list[Image | None]]:
-        """Read the rows of some images' keys, in their order."""
-        image: Compiled = self.dialect.image(self.target.table)
-        made = []
-        for start in range(0, len(rows), 200):
-            asked = tuple(
-                image.statement("drift", keyed(self.dialect, self.target, row)) for row in rows[start : start + 200]
-            )
-            results: list[Result] = yield Batch(asked)
-            made += [self._image(result) for result in results]
-        return made
-
-    def _image(self, result: Result) -> Image | None:
-        text = self.dialect.image_text(self.target.table, result)
-        return None if text is None else parsed(text)
+    def gone(self, rows: Sequence[Left]) -> Flow[list[Left]]:
+        """Return those of some rows that are not in the table."""
+        places = {one.key: keyed(self.dialect, self.target, one.image) for one in rows if one.image is not None}
+        if self._there is not None and places:
+            asked = self._there.statement("drift", {"keys": [place["k0"] for place in places.values()]})
+            results: list[Result] = yield Batch((asked,))
+            read = self._readers[0]
+            there = {row[0] if read is None else read(row[0]) for row in results[0].rows}
+            places = {key: place for key, place in places.items() if place["k0"] not in there}
+        # One by one, where the key is of several columns, or the database has another value for it than we.
+        image, missing = self.dialect.image(self.target.table), set()
+        left = list(places.items())
+        for start in range(0, len(left), 200):
+            some = left[start : start + 200]
+            results = yield Batch(tuple(image.statement("drift", place) for _, place in some))
+            for (key, _), result in zip(some, results, strict=True):
+                if self.dialect.image_text(self.target.table, result) is None:
+                    missing.add(key)
+        return [one for one in rows if one.key in missing]
 
     def _row(self, row: Sequence[Any]) -> LiveRow:
         width = len(row) - len(self._readers)
@@ -161,9 +172,7 @@ def _drifting(dialect: Dialect, target: Target, fold: Fold, live: Live) -> Flow[
         ]
     for walked in fold.pages(target, NEWEST):
         rows = yield from walked
-        there = [one for one in rows if one.image is not None]
-        images = yield from live.of([one.image for one in there if one.image is not None])
-        gone = [one for one, image in zip(there, images, strict=True) if image is None]
+        gone = yield from live.gone(rows)
         found += [
             Drift(table=target.name, change="deleted", key=one.key, after=one.seq, recorded=one.image) for one in gone
         ]

@@ -62,6 +62,7 @@ class Restorer:
         self.beside = beside
         self._puts: dict[SqlTable, tuple[str, Callable[[Image], Sequence[Any]]]] = {}
         self._takes: dict[SqlTable, tuple[str, Callable[[Image], Sequence[Any]]]] = {}
+        self._columns: dict[SqlTable, frozenset[str]] = {}
 
     def making(self, target: Target, indexed: Iterable[str] = ()) -> list[Statement]:
         """Return what makes an empty copy of a table in the session: its columns and its key, and nothing that could refuse a row.
@@ -79,7 +80,7 @@ class Restorer:
         held = self._puts.get(table)
         if held is None:
             held = self._puts[table] = self.dialect.putting(table, generated=self.beside)
-        return Statement(held[0], held[1](_today(target, image)), "put")
+        return Statement(held[0], held[1](self._today(target, image)), "put")
 
     def take(self, target: Target, image: Image) -> Statement:
         """Return what deletes the row of an image's key."""
@@ -87,7 +88,14 @@ class Restorer:
         held = self._takes.get(table)
         if held is None:
             held = self._takes[table] = self.dialect.taking(table)
-        return Statement(held[0], held[1](_today(target, image)), "take")
+        return Statement(held[0], held[1](self._today(target, image)), "take")
+
+    def _today(self, target: Target, image: Image) -> Image:
+        """Return an image by the columns that the table has today, where it is of older ones."""
+        columns = self._columns.get(target.table)
+        if columns is None:
+            columns = self._columns[target.table] = frozenset(column.name for column in target.table.columns)
+        return image if image.keys() <= columns else _lifted(target, image, columns)
 
 
 def keyed(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
@@ -120,11 +128,7 @@ def values_of(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
     return made
 
 
-def _today(target: Target, image: Image) -> Image:
-    """Return an image by the columns that the table has today, where it is of older ones."""
-    columns = {column.name for column in target.table.columns}
-    if image.keys() <= columns:
-        return image
+def _lifted(target: Target, image: Image, columns: frozenset[str]) -> Image:
     known = table_of(target.mapped)
     made = {name: value for name, value in image.items() if name in columns}
     for name, value in image.items():

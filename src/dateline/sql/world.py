@@ -140,8 +140,8 @@ class World:
 
     def _put(self, target: Target, key: str, image: Image) -> Statement:
         """Write a row; what was erased of it stands empty, and is known to be."""
-        names = frozenset(name for name, value in image.items() if value is ERASED)
         rows = self._erased.setdefault(target.name, {})
+        names = frozenset([name for name, value in image.items() if value is ERASED])
         if not names:
             if rows:
                 rows.pop(key, None)
