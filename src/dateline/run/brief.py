@@ -89,7 +89,7 @@ class Brief:
                 images = self.drive(self.bulk.images(heads[place:], standing), False)
                 if lane.whole:
                     images.pop(head.seq, None)
-            waiting.statements += self.world.moves(head.seq, images.get(head.seq, ()))
+            self.world.moves(head.seq, images.get(head.seq, ()))
         waiting.flush()
 
     def _entries(self, seqs: Sequence[int], tally: Tally) -> dict[int, Entry]:
@@ -215,6 +215,8 @@ class _Waiting:
         asking: Asking | None,
         added: tuple[str, ...] = (),
     ) -> None:
+        if asking is not None:
+            self.statements += self.brief.world.due()
         self._held.append((head, lane, kept, rows, event, seen, asking, len(self.statements), added))
         if asking is not None:
             assert event is not None
@@ -222,6 +224,7 @@ class _Waiting:
 
     def flush(self) -> None:
         results: list[Result] = []
+        self.statements += self.brief.world.due()
         if self.statements:
             batch = Batch((Statement("BEGIN"), *self.statements, Statement("COMMIT")), opens=True, ends=True)
             results = self.brief.drive(_one(batch), True)[1:-1]

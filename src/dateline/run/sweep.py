@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
@@ -350,14 +350,16 @@ def _decided(
             missing = {field.place: field for both in (one, base) if both is not None for field in both.missing}
             asking = world.asking(tuple(missing.values())) if missing else None
             if asking is not None and not world.standing(asking):
-                yield from _flushed(waiting, statements, sweep, tally, taken)
+                yield from _flushed(waiting, statements, world, sweep, tally, taken)
                 world.seq = entry.seq
                 yield from world.stands(asking)
             if asking is not None and world.doubtful(asking, entry.seq):
-                yield from _flushed(waiting, statements, sweep, tally, taken)
+                yield from _flushed(waiting, statements, world, sweep, tally, taken)
                 found = yield from world.asked(asking, one.event, entry.seq)
                 _took(one, base, found, sweep, tally, taken)
             else:
+                if asking is not None:
+                    statements += world.due()
                 waiting.append(_Waiting(one, base, asking, len(statements)))
                 statements += asking.reading.statements(one.event, {}) if asking is not None else ()
         except Unanswerable as error:
@@ -365,22 +367,21 @@ def _decided(
         except (HandlerFault, TrailFault) as error:
             tally.broke(entry.seq, error)
         finally:
-            statements += _moved(world, entry)
-    yield from _flushed(waiting, statements, sweep, tally, taken)
+            _moved(world, entry)
+    yield from _flushed(waiting, statements, world, sweep, tally, taken)
 
 
-def _moved(world: World, entry: Entry) -> list[Statement]:
-    try:
-        return world.moved(entry)
-    except TrailFault:
-        # It is counted where it is decided; what it did to the rows is as unreadable.
-        return []
+def _moved(world: World, entry: Entry) -> None:
+    # It is counted where it is decided; what it did to the rows is as unreadable.
+    with suppress(TrailFault):
+        world.moved(entry)
 
 
 def _flushed(
-    waiting: list[_Waiting], statements: list[Statement], sweep: Sweep, tally: Tally, taken: Taken
+    waiting: list[_Waiting], statements: list[Statement], world: World, sweep: Sweep, tally: Tally, taken: Taken
 ) -> Flow[None]:
     results: list[Result] = []
+    statements += world.due()
     if statements:
         begin, end = Statement("BEGIN"), Statement("COMMIT")
         results = (yield Batch((begin, *statements, end), opens=True, ends=True))[1:-1]

@@ -99,6 +99,7 @@ class World:
     _askings: dict[tuple[int, ...], Asking] = field(default_factory=dict, init=False)
     _erased: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict, init=False)
     _adopted: dict[str, int] = field(default_factory=dict, init=False)
+    _due: dict[tuple[str, str], tuple[Target, Image | None, Image | None]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.restorer = Restorer(self.dialect, beside=True)
@@ -194,26 +195,35 @@ class World:
         """The tables that stand."""
         return frozenset(self._made)
 
-    def moves(self, seq: int, images: Sequence[tuple[str, str, Image | None, Image | None]]) -> list[Statement]:
-        """Return what an event did to the tables that stand.
+    def moves(self, seq: int, images: Sequence[tuple[str, str, Image | None, Image | None]]) -> None:
+        """Take what an event did to the tables that stand; it is written with what is `due`.
 
         Args:
             images: Table, key, and the row before and after, of each operation.
         """
-        made = []
         for name, key, before, after in images:
             target = self._made.get(name)
-            if target is not None and after is not None:
-                made.append(self._put(target, key, after))
-            elif target is not None and before is not None:
-                made.append(self.restorer.take(target, before))
+            if target is not None:
+                # Behind what came before it; and of a row that nobody asked about in between, only the last is written.
+                self._due.pop((name, key), None)
+                self._due[name, key] = (target, before, after)
         self.seq = seq + 1
-        return made
 
-    def moved(self, entry: Entry) -> list[Statement]:
-        """Return what an entry says that its event did to the tables that stand; while none does, it is not read for that."""
+    def moved(self, entry: Entry) -> None:
+        """As `moves`, of an entry; while no table stands, it is not read for that."""
         done = entry.operations if self._made else ()
-        return self.moves(entry.seq, [(one.table, one.row_key, one.before, one.after) for one in done])
+        self.moves(entry.seq, [(one.table, one.row_key, one.before, one.after) for one in done])
+
+    def due(self) -> list[Statement]:
+        """Return what brings the tables to where the world has come; it must be performed before they are asked anything."""
+        due, self._due = self._due, {}
+        made = []
+        for (_, key), (target, before, after) in due.items():
+            if after is not None:
+                made.append(self._put(target, key, after))
+            elif before is not None:
+                made.append(self.restorer.take(target, before))
+        return made
 
     def doubtful(self, asking: Asking, seq: int) -> list[tuple[Target, _Gap]]:
         """Return the rows of which it is not known what an event would have seen.
