@@ -27,13 +27,10 @@ from dateline.errors import DatelineError, Malformed, OtherIncarnation
 from dateline.run.path import Heard, heard
 from dateline.run.runner import AsyncRunner
 from dateline.sql.feed import Wanted
-from dateline.web.caller import Caller
+from dateline.web.caller import Authenticate, Caller, called
 from dateline.web.hub import Hub, Said
 
-__all__ = ["Authenticate", "Authorise", "Live"]
-
-Authenticate: TypeAlias = Callable[[HTTPConnection], Caller | Awaitable[Caller | None] | None]
-"""Tells who is on the other end; None for nobody."""
+__all__ = ["Authorise", "Live"]
 
 Authorise: TypeAlias = Callable[[Caller, Wanted], bool | Awaitable[bool]]
 """Tells whether a caller may hear of that."""
@@ -109,10 +106,6 @@ class Live:
             origin is None or origin in self._origins or urlsplit(origin).netloc == connection.headers.get("host", "")
         )
 
-    async def _caller(self, connection: HTTPConnection) -> Caller | None:
-        found = self._authenticate(connection)
-        return await found if inspect.isawaitable(found) else found
-
     async def _allowed(self, caller: Caller, wanted: Wanted) -> bool:
         found = self._authorise(caller, wanted)
         return bool(await found if inspect.isawaitable(found) else found)
@@ -135,7 +128,7 @@ class Live:
 
     async def socket(self, socket: WebSocket) -> None:
         """Serve one WebSocket."""
-        caller = await self._caller(socket) if self._from_here(socket) else None
+        caller = await called(self._authenticate, socket) if self._from_here(socket) else None
         if caller is None:
             await socket.close(_POLICY)
             return
@@ -157,7 +150,7 @@ class Live:
 
     async def events(self, request: Request) -> Response:
         """Serve server-sent events: `?subject=…&kind=…&after=…`, or the header Last-Event-ID, which browsers send when they reconnect."""
-        caller = await self._caller(request) if self._from_here(request) else None
+        caller = await called(self._authenticate, request) if self._from_here(request) else None
         if caller is None:
             return PlainTextResponse("who are you?\n", 401)
         query = request.query_params

@@ -1,0 +1,372 @@
+"""The API: how controllers, and other languages, dispatch events and read the trail, each caller in the shapes of their version."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from logging import ERROR
+from typing import Any, ClassVar, TypeAlias
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dateline.core.canon import canonical
+from dateline.core.catalogue import explained
+from dateline.core.decision import Decision
+from dateline.core.entry import Page
+from dateline.core.event import Event
+from dateline.core.meta import Origin, Reason
+from dateline.core.model import faults
+from dateline.core.outcome import Committed, Preview
+from dateline.core.version import Version
+from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused
+from dateline.run import log
+from dateline.run.path import Given
+from dateline.run.runner import AsyncRunner
+from dateline.web.caller import Authenticate, Caller, called
+from dateline.web.problem import Unserved, problem
+from dateline.web.view import previewed, viewed
+
+__all__ = ["Api", "router"]
+
+MOST = 100
+"""Events of one page."""
+
+PATIENCE = timedelta(seconds=30)
+"""How long a caller may wait for an event."""
+
+_ROOM = 64 * 2**10
+"""Bytes of a body beside the event's own."""
+
+
+class Because(BaseModel):
+    """Why, as `Reason`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str
+    code: str | None = None
+    purpose: str | None = None
+    legal_basis: str | None = None
+
+
+class Asked(BaseModel):
+    """What a request to dispatch or preview holds.
+
+    Args:
+        input: The event's fields, in the shape of the version.
+        expects: Fingerprints, by row and field, of what must still be so.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input: dict[str, Any] = {}
+    reason: str | Because | None = None
+    at: AwareDatetime | None = None
+    cause: UUID | None = None
+    expects: dict[str, dict[str, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, from somebody who is known, under a version."""
+
+    request: Request
+    caller: Caller
+    version: Version
+
+
+Answer: TypeAlias = tuple[int, Any, Mapping[str, str]]
+"""Status, document, and headers."""
+
+
+def router(runner: AsyncRunner, *, authenticate: Authenticate | None = None) -> APIRouter:
+    """Return the routes of an application's API, to be mounted: `app.include_router(router(runner, authenticate=…), prefix="/api")`.
+
+    Args:
+        authenticate: Tells who calls, with which rights, whose data they see, and at which version they are.
+
+    Raises:
+        DatelineError: Without it.
+    """
+    if authenticate is None:
+        raise DatelineError(
+            "router(…) dispatches for whoever asks; pass authenticate=, which tells of a request who sends it: "
+            "authenticate=lambda request: Caller(Actor(…), tenant=…)"
+        )
+    return Api(runner, authenticate).router()
+
+
+class Api:
+    """Serves one runner."""
+
+    def __init__(self, runner: AsyncRunner, authenticate: Authenticate) -> None:
+        self._runner = runner
+        self._authenticate = authenticate
+
+    ROUTES: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "dispatch": ("POST", "/events/{kind}"),
+        "preview": ("POST", "/events/{kind}/preview"),
+        "event": ("GET", "/events/{id}"),
+        "timeline": ("GET", "/subjects/{subject:path}/events"),
+        "history": ("GET", "/rows/{table}/{key:path}/history"),
+        "kinds": ("GET", "/kinds"),
+        "kind": ("GET", "/kinds/{kind}"),
+        "versions": ("GET", "/versions"),
+    }
+    """Every route, by the method that serves it."""
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        made = APIRouter()
+        for name, (method, path) in self.ROUTES.items():
+            made.add_route(
+                path, self._serving(getattr(self, name)), methods=[method], name=name, include_in_schema=False
+            )
+        return made
+
+    def _serving(self, work: Callable[[Call], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint: who calls, under which version, and what went wrong are the same for all."""
+
+        async def served(request: Request) -> Response:
+            headers: dict[str, str] = {"cache-control": "no-store"}
+            try:
+                caller = await called(self._authenticate, request)
+                if caller is None:
+                    raise Unserved("unauthenticated", "who are you?")
+                version = self._version(request, caller)
+                headers |= _dated(version, self._runner.clock())
+                status, told, more = await work(Call(request, caller, version))
+            except DatelineError as error:
+                if isinstance(error, HandlerFault):
+                    log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
+                answer = problem(error)
+                answer.headers.update(headers)
+                return answer
+            return Response(canonical(told), status, {**headers, **more}, "application/json")
+
+        return served
+
+    def _version(self, request: Request, caller: Caller) -> Version:
+        """Return the version under which a request is served.
+
+        Raises:
+            UnknownVersion: Where there is none such.
+        """
+        asked = request.headers.get("dateline-version") or caller.version
+        return self._runner.versions.choose(asked, self._runner.clock())
+
+    # Writing -------------------------------------------------------------------------------------------------------------
+
+    async def dispatch(self, call: Call) -> Answer:
+        """Commit an event."""
+        key = _key(call)
+        event, given = await self._asked(call)
+        given["key"] = key
+        done = await self._runner.dispatch(event, **given)
+        beside = call.request.url.path.rpartition("/")[0]
+        return 201, _committed(done), {"location": f"{beside}/{done.event_id}"}
+
+    async def preview(self, call: Call) -> Answer:
+        """Tell what an event would do, and write nothing."""
+        event, given = await self._asked(call)
+        rehearse = call.request.query_params.get("rehearse", "") in ("1", "true")
+        made = await self._runner.preview(event, rehearse=rehearse, **given)
+        if isinstance(made, Refused):
+            raise made
+        return 200, _previewed(made, unmask=call.caller.unmasked), {}
+
+    async def _asked(self, call: Call) -> tuple[Event, Given]:
+        """Return the event that a body describes, and what it is told beside it."""
+        body = await self._body(call.request)
+        try:
+            asked = Asked.model_validate_json(body or b"{}")
+        except ValidationError as error:
+            raise faults("request", error) from None
+        day = call.version.date
+        event = self._runner.event(call.request.path_params["kind"], asked.input, version=day)
+        reason = Reason(**asked.reason.model_dump()) if isinstance(asked.reason, Because) else asked.reason
+        origin = Origin(
+            request=call.request.headers.get("x-request-id"),
+            network=call.request.client.host if call.request.client else None,
+        )
+        return event, {
+            "actor": call.caller.actor,
+            "tenant": call.caller.tenant,
+            "version": day,
+            "reason": reason,
+            "at": asked.at,
+            "cause": asked.cause,
+            "expects": asked.expects,
+            "origin": origin,
+        }
+
+    async def _body(self, request: Request) -> bytes:
+        """Read a body, and no more of it than is taken.
+
+        Raises:
+            Unserved: Where it is larger.
+        """
+        largest = self._runner.settings.largest + _ROOM
+        made = bytearray()
+        async for some in request.stream():
+            made += some
+            if len(made) > largest:
+                raise Unserved("too-large", f"{largest} bytes are read at most")
+        return bytes(made)
+
+    # Reading -------------------------------------------------------------------------------------------------------------
+
+    async def event(self, call: Call) -> Answer:
+        """Show an event; with `?wait=`, seconds, it may still be on its way."""
+        try:
+            id = UUID(call.request.path_params["id"])
+        except ValueError:
+            raise NoSuchEvent("an event's id is a UUID") from None
+        patience = min(timedelta(seconds=_number(call, "wait", 0, 3600)), PATIENCE)
+        found = await self._runner.outcome(id, tenant=call.caller.tenant, patience=patience)
+        if found is None:
+            raise NoSuchEvent(f"there is no event {id}")
+        return 200, viewed(found, self._runner.versions, call.version.date, unmask=call.caller.unmasked), {}
+
+    async def timeline(self, call: Call) -> Answer:
+        """Show a page of what happened to a subject."""
+        return self._page(call, await self._runner.trail(subject=call.request.path_params["subject"], **_cut(call)))
+
+    async def history(self, call: Call) -> Answer:
+        """Show a page of what happened to a row."""
+        table, key = call.request.path_params["table"], call.request.path_params["key"]
+        return self._page(call, await self._runner.trail(table=table, row=key, **_cut(call)))
+
+    def _page(self, call: Call, page: Page) -> Answer:
+        versions, day, unmask = self._runner.versions, call.version.date, call.caller.unmasked
+        told = {"events": [viewed(one, versions, day, unmask=unmask) for one in page], "next": page.next}
+        if page.next is None:
+            return 200, told, {}
+        further = call.request.url.include_query_params(after=page.next)
+        return 200, told, {"link": f'<{further.path}?{further.query}>; rel="next"'}
+
+    async def kinds(self, call: Call) -> Answer:
+        """Tell which kinds of events the version knows."""
+        found = []
+        for kind in self._runner.versions.kinds:
+            with contextlib.suppress(Malformed):
+                one = explained(self._runner.versions, kind, call.version.date)
+                found.append({"kind": kind, "shape": one.shape, "requires": one.requires, "doc": one.doc})
+        return 200, {"version": call.version.date, "kinds": found}, {}
+
+    async def kind(self, call: Call) -> Answer:
+        """Tell everything that the version says of a kind."""
+        return 200, explained(self._runner.versions, call.request.path_params["kind"], call.version.date).document(), {}
+
+    async def versions(self, call: Call) -> Answer:
+        """Tell which versions there are, and which the caller has."""
+        told = [
+            {
+                "version": one.date,
+                "title": one.title,
+                "deprecated": one.deprecated,
+                "sunset": one.sunset,
+                "retired": one.retired,
+            }
+            for one in self._runner.versions.versions
+        ]
+        return 200, {"version": call.version.date, "versions": told}, {}
+
+
+def _key(call: Call) -> str:
+    """Return the request's key, which is the caller's own: nobody comes upon the answer to another's.
+
+    Raises:
+        Unserved: Without one.
+
+    Source: draft-ietf-httpapi-idempotency-key-header, whose key is a string of RFC 8941; without its quotes it is taken too.
+    """
+    told = call.request.headers.get("idempotency-key", "").strip()
+    key = told[1:-1].replace('\\"', '"').replace("\\\\", "\\") if len(told) > 1 and told[0] == told[-1] == '"' else told
+    if not key:
+        raise Unserved(
+            "key-missing", "send Idempotency-Key with a text of your own, and the same one when you send it again"
+        )
+    return f"{quote(call.caller.actor.id, safe='')}/{key}"
+
+
+def _number(call: Call, name: str, default: int, most: int) -> int:
+    told = call.request.query_params.get(name)
+    if told is None:
+        return default
+    if not (told.isascii() and told.isdigit() and len(told) < 20):
+        raise Malformed(f"{name} is a number", ((name, "is a number, from 0 on"),))
+    return min(int(told), most)
+
+
+def _cut(call: Call) -> dict[str, Any]:
+    """Return what a page is cut by: `?after=`, `?limit=`, and `?order=newest`."""
+    query = call.request.query_params
+    order = query.get("order", "oldest")
+    if order not in ("oldest", "newest"):
+        raise Malformed("order is oldest or newest", (("order", "is oldest or newest"),))
+    made = {
+        "tenant": call.caller.tenant,
+        "limit": max(1, _number(call, "limit", MOST, MOST)),
+        "newest_first": order == "newest",
+    }
+    return made | ({"after": _number(call, "after", 0, 2**62)} if "after" in query else {})
+
+
+def _dated(version: Version, now: datetime) -> dict[str, str]:
+    """Return the headers that tell the version, and when it ends.
+
+    Source: RFC 9745 (Deprecation), RFC 8594 (Sunset).
+    """
+    made = {"dateline-version": version.date.isoformat()}
+    ends = version.retired or version.sunset
+    if version.deprecated is not None and version.deprecated <= now:
+        made["deprecation"] = f"@{int(version.deprecated.timestamp())}"
+    if ends is not None:
+        made["sunset"] = format_datetime(ends.astimezone(UTC), usegmt=True)
+    return made
+
+
+def _committed(done: Committed) -> dict[str, Any]:
+    """Return what became of a request, without what rows and effects hold: the event itself tells that, as far as the caller may see it."""
+    return {
+        "event": done.event_id,
+        "seq": done.seq,
+        "kind": done.event.__kind__,
+        "version": done.version,
+        "recorded_at": done.recorded_at,
+        "repeated": done.repeated,
+        "operations": [
+            {"step": one.step, "verb": one.verb, "table": one.table, "row_key": one.row_key, **_who(one)}
+            for one in done.operations
+        ],
+        "effects": [
+            {"id": one.id, "step": one.step, "kind": one.kind, "state": one.state, **_who(one)} for one in done.effects
+        ],
+    }
+
+
+def _who(one: Any) -> dict[str, str]:
+    return {"handler": one.handler, "date": one.date}
+
+
+def _previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
+    decision = Decision.made(made.plan, made.version)
+    return {
+        "event": made.event_id,
+        "kind": made.event.__kind__,
+        "version": made.version,
+        "at": made.at,
+        "expires_at": made.expires_at,
+        "rehearsed": made.rehearsed,
+        "steps": [previewed(one, made.plan, unmask=unmask) for one in decision.steps],
+        "fingerprints": made.fingerprints,
+    }

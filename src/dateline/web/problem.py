@@ -1,0 +1,103 @@
+"""What went wrong, as a problem document, each of a type that stays.
+
+Source: RFC 9457.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from dateline.core.canon import canonical
+from dateline.errors import (
+    Contention,
+    DatelineError,
+    Malformed,
+    MissingTable,
+    NoSuchEvent,
+    NotMigrated,
+    Refused,
+    Unable,
+    UnknownKind,
+    Unreachable,
+)
+
+__all__ = ["PROBLEMS", "Unserved", "problem"]
+
+TYPE = "urn:problem-type:dateline:"
+
+PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
+    "malformed": (HTTPStatus.BAD_REQUEST, "The request is not what is asked for here"),
+    "key-missing": (HTTPStatus.BAD_REQUEST, "A request that changes something carries an Idempotency-Key"),
+    "unknown-version": (HTTPStatus.BAD_REQUEST, "There is no such version, or none any more"),
+    "shape-newer": (HTTPStatus.BAD_REQUEST, "The event is of a shape that this version does not know"),
+    "not-storable": (HTTPStatus.BAD_REQUEST, "The database cannot hold a value"),
+    "unauthenticated": (HTTPStatus.UNAUTHORIZED, "Nobody knows who is calling"),
+    "denied": (HTTPStatus.FORBIDDEN, "The caller lacks a right"),
+    "unknown-kind": (HTTPStatus.NOT_FOUND, "No version in force knows this kind of event"),
+    "no-such-event": (HTTPStatus.NOT_FOUND, "There is no event of that id"),
+    "not-found": (HTTPStatus.NOT_FOUND, "A row that the decision needs is not there"),
+    "too-many": (HTTPStatus.CONFLICT, "There are more rows than the decision takes"),
+    "stale": (HTTPStatus.CONFLICT, "What the caller saw is no longer so"),
+    "preview-expired": (HTTPStatus.CONFLICT, "The preview's time is over"),
+    "constraint": (HTTPStatus.CONFLICT, "The database refuses what would be written"),
+    "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than is read"),
+    "rejected": (HTTPStatus.UNPROCESSABLE_ENTITY, "Checks refused the event"),
+    "key-reused": (HTTPStatus.UNPROCESSABLE_ENTITY, "The key belongs to another request"),
+    "unrepresentable": (HTTPStatus.UNPROCESSABLE_ENTITY, "The other shape has no word for this event"),
+    "fault": (HTTPStatus.INTERNAL_SERVER_ERROR, "The server is at fault; nothing was written"),
+    "contention": (HTTPStatus.SERVICE_UNAVAILABLE, "Many were writing; send it again"),
+    "unavailable": (HTTPStatus.SERVICE_UNAVAILABLE, "The database cannot be had now; send it again"),
+}
+"""Every type of problem: its status and its title."""
+
+_AGAIN = {"contention": "1", "unavailable": "5"}
+"""After how many seconds a client may try again."""
+
+
+class Unserved(DatelineError):
+    """A request that this face of dateline refuses before it is an event.
+
+    Args:
+        word: The problem's type.
+    """
+
+    def __init__(self, word: str, detail: str) -> None:
+        super().__init__(detail)
+        self.word = word
+
+
+def problem(error: DatelineError) -> Response:
+    """Return the answer to a request that failed.
+
+    A fault of the server's is told without its words, which belong to those who run it.
+    """
+    word, detail, facts = _meaning(error)
+    status, title = PROBLEMS[word]
+    told = {**facts, "type": f"{TYPE}{word}", "title": title, "status": status.value, "detail": detail}
+    headers = {"retry-after": _AGAIN[word]} if word in _AGAIN else {}
+    if word == "unauthenticated":
+        headers["www-authenticate"] = "Bearer"
+    return Response(canonical(told), status.value, headers, "application/problem+json")
+
+
+def _meaning(error: DatelineError) -> tuple[str, str, dict[str, Any]]:
+    if isinstance(error, Unserved):
+        return error.word, str(error), {}
+    if isinstance(error, Refused):
+        facts = error.problem()
+        return error.outcome, str(facts["detail"]), facts | ({"event": error.event_id} if error.event_id else {})
+    if isinstance(error, Malformed):
+        word = "unknown-kind" if isinstance(error, UnknownKind) else "malformed"
+        problems = [{"pointer": path, "detail": message} for path, message in error.problems]
+        return word, str(error), {"problems": problems} if problems else {}
+    if isinstance(error, NoSuchEvent):
+        return "no-such-event", str(error), {}
+    if isinstance(error, Contention):
+        return "contention", "others won every try", {}
+    if isinstance(error, Unreachable | Unable | NotMigrated | MissingTable):
+        return "unavailable", "nothing was written, or the key tells: send it again with the same one", {}
+    return "fault", "the server's log says more", {}

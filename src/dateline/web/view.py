@@ -1,0 +1,113 @@
+"""What a caller is shown of an event: in the shape of their version, and without the personal values that they may not see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from dateline.core.canon import canonical, parsed
+from dateline.core.decision import OPEN, Decided
+from dateline.core.document import document
+from dateline.core.entry import Entry
+from dateline.core.event import Event
+from dateline.core.mask import masked
+from dateline.core.operation import Placeholder
+from dateline.core.personal import MASK, Sealer, unsealed
+from dateline.core.plan import Plan
+from dateline.core.version import Versions
+from dateline.errors import HandlerFault, Malformed, Refused
+
+__all__ = ["previewed", "viewed"]
+
+
+def viewed(entry: Entry, versions: Versions, version: date, *, unmask: bool) -> Mapping[str, Any]:
+    """Return an event as an object.
+
+    Where a conversion has no word for the event, or the version does not know its kind yet, it is shown in the shape in which it was
+    recorded; `shown` tells which one it is.
+
+    Args:
+        version: In whose shape its input is shown.
+        unmask: Whether personal values are shown.
+    """
+    made = {**document(entry, entry if unmask else masked(entry)), "shown": entry.shape}
+    converted = None if entry.erased else _converted(entry, versions, version)
+    if converted is not None:
+        told = parsed(canonical(converted))
+        made |= {
+            "input": told if unmask else _hidden(converted, told, entry),
+            "shown": versions.shape_date(type(converted)),
+        }
+    return made
+
+
+def previewed(one: Decided, plan: Plan, *, unmask: bool) -> Mapping[str, Any]:
+    """Return a step of a preview as an object; what only the database will know is null."""
+    values = {name: None if value is OPEN else value for name, value in one.values.items()}
+    if not unmask:
+        hidden = one.personal | (_within(one, plan) if one.sort == "effect" else frozenset())
+        values |= {name: MASK for name in hidden if values.get(name) is not None}
+    return {
+        "step": one.key,
+        "sort": one.sort,
+        "of": one.of,
+        "row": None if one.row is OPEN else one.row,
+        "values": values,
+        "handler": one.handler,
+        "date": one.date,
+    }
+
+
+def _within(one: Decided, plan: Plan) -> frozenset[str]:
+    """Return the fields of an effect that hold a personal value at any depth."""
+    effect = next(effect for _, planned, effect in plan.outline.effects if planned.key == one.key)
+    sealer = Sealer(bytes(32), "")
+    known = {name: value for name, value in effect.__dict__.items() if type(value) is not Placeholder}
+    sealer.plain(effect.model_copy(update=dict.fromkeys(effect.__dict__.keys() - known.keys())), "")
+    return frozenset(sealed.path.split("/")[1] for sealed in sealer.sealed)
+
+
+def _converted(entry: Entry, versions: Versions, version: date) -> Event | None:
+    if entry.event is None:
+        return None
+    try:
+        cascade = versions.cascade(entry.kind, version)
+        if cascade.shapes is None or type(entry.event) is cascade.event:
+            return None
+        return cascade.shapes.convert(entry.event, cascade.event)
+    except (HandlerFault, Malformed, Refused):
+        return None
+
+
+def _hidden(event: Event, told: Any, entry: Entry) -> Any:
+    """Mask what the other shape calls personal, and what holds a value that the recorded one does."""
+    sealer = Sealer(bytes(32), "")
+    sealer.text(event, "")
+    shown = unsealed(told, "", {one.path: MASK for one in sealer.sealed})
+    secrets = {canonical(value) for value in _personal(entry)}
+    return _without(shown, secrets)
+
+
+def _personal(entry: Entry) -> Iterator[Any]:
+    """Yield the personal values of what was asked."""
+    for path in entry.personal:
+        steps = path.split("/")[1:]
+        if steps[0] != "input":
+            continue
+        value: Any = entry.input
+        for step in steps[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            value = value[int(name)] if isinstance(value, list) else value[name]
+        if value is not None:
+            yield value
+
+
+def _without(told: Any, secrets: set[bytes]) -> Any:
+    if canonical(told) in secrets:
+        return MASK
+    if isinstance(told, dict):
+        return {name: _without(value, secrets) for name, value in told.items()}
+    if isinstance(told, list):
+        return [_without(value, secrets) for value in told]
+    return told

@@ -1,0 +1,484 @@
+"""Controllers and other languages dispatch over HTTP: each caller in their version's shapes, with their rights, in their tenant."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from starlette.requests import HTTPConnection
+
+from dateline import (
+    Actor,
+    AsyncRunner,
+    DatelineError,
+    Effect,
+    Event,
+    Insert,
+    Personal,
+    Record,
+    Reject,
+    Runner,
+    Snapshot,
+    Update,
+    Versions,
+    Yields,
+    check,
+    downgrade,
+    given,
+    handler,
+    rows,
+    upgrade,
+)
+from dateline.core.version import Version
+from dateline.run.settings import Settings
+from dateline.web.api import Api, _dated, router
+from dateline.web.caller import Caller
+from dateline.web.problem import PROBLEMS
+from tests.web.serving import served
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Patient(Base):
+    __tablename__ = "patient"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[Personal[str]]
+    doses: Mapped[int] = mapped_column(default=0)
+
+
+class Sick(Record[Patient], subject="patient:{id}"):
+    id: str
+    name: Personal[str]
+    doses: int
+
+
+class Sight(Snapshot):
+    patient: Sick = rows(Patient.id == given("patient"))
+
+
+class Admit(Event, kind="admit", subjects=("patient:{patient}",)):
+    """A patient comes in."""
+
+    patient: str
+    name: Personal[str]
+
+
+class Prescribe(Event, kind="prescribe", subjects=("patient:{patient}",)):
+    """A doctor prescribes."""
+
+    patient: str
+    dose: str
+    note: Personal[str] = ""
+
+
+class InMg(Event, kind="prescribe", subjects=("patient:{patient}",)):
+    """A doctor prescribes, in milligrams."""
+
+    patient: str
+    dose_mg: int
+    remark: Personal[str] = ""
+
+
+class Close(Event, kind="close", requires="close", subjects=("patient:{patient}",)):
+    """A file is closed."""
+
+    patient: str
+
+
+class Word(Event, kind="word", subjects=("patient:{patient}",)):
+    """A word, of which nobody thought then that it is about a person."""
+
+    patient: str
+    text: str
+
+
+class Whisper(Event, kind="word", subjects=("patient:{patient}",)):
+    """A word that is nobody's business."""
+
+    patient: str
+    words: Personal[str]
+
+
+class Tell(Effect, kind="tell", key="{patient}", subject="patient:{patient}"):
+    patient: str
+    text: Personal[str]
+
+
+@handler
+def admit(event: Admit) -> Yields[Insert[Patient]]:
+    yield Insert(Patient, id=event.patient, name=event.name, doses=0)
+
+
+@check
+def dose_is_told(event: Prescribe) -> Yields[Reject]:
+    if not event.dose.endswith(" mg"):
+        yield Reject("dose.unit", "in mg, please", field="dose")
+
+
+@handler
+def prescribe(event: Prescribe, seen: Sight) -> Yields[Update[Patient] | Tell]:
+    yield Update(seen.patient, doses=seen.patient.doses + 1)
+    yield Tell(patient=event.patient, text=f"{seen.patient.name}: {event.dose}")
+
+
+@upgrade
+def in_mg(old: Prescribe) -> InMg:
+    return InMg(patient=old.patient, dose_mg=int(old.dose.split()[0]), remark=old.note)
+
+
+@downgrade
+def as_text(new: InMg) -> Prescribe:
+    return Prescribe(patient=new.patient, dose=f"{new.dose_mg} mg", note=new.remark)
+
+
+@upgrade
+def whispered(old: Word) -> Whisper:
+    return Whisper(patient=old.patient, words=old.text)
+
+
+@downgrade
+def said(new: Whisper) -> Word:
+    return Word(patient=new.patient, text=new.words)
+
+
+VERSIONS = Versions.of(
+    {
+        "2018-07-30": [Admit, Prescribe, Close, Word, admit, dose_is_told, prescribe],
+        "2021-10-04": [InMg, Whisper, in_mg, as_text, whispered, said],
+    }
+)
+OLD, NEW = "2018-07-30", "2021-10-04"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    told: Any
+
+    @property
+    def word(self) -> str:
+        return str(self.told["type"]).rpartition(":")[2]
+
+
+@dataclass
+class Client:
+    """Whoever speaks HTTP."""
+
+    port: int
+    runner: Runner
+
+    def ask(self, method: str, path: str, body: Any = None, *, me: str | None = "nurse", **headers: str) -> Answer:
+        told = {name.replace("_", "-"): value for name, value in headers.items()}
+        told |= {"authorization": f"Bearer {me}"} if me is not None else {}
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, raw, told)
+            found = connection.getresponse()
+            return Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, json.loads(found.read()))
+        finally:
+            connection.close()
+
+    def send(self, kind: str, body: Any, key: str | None = None, **given: Any) -> Answer:
+        return self.ask("POST", f"/api/events/{kind}", body, idempotency_key=key or uuid4().hex, **given)
+
+    def admit(self, patient: str = "ann", **given: Any) -> Answer:
+        return self.send("admit", {"input": {"patient": patient, "name": f"secret {patient}"}}, **given)
+
+
+def authenticate(connection: HTTPConnection) -> Caller | None:
+    """Take the token as `tenant/name/version`, all but the name left out as one likes."""
+    token = connection.headers.get("authorization", "").removeprefix("Bearer ")
+    if not token:
+        return None
+    tenant, _, rest = token.rpartition("@")
+    name, _, version = rest.partition("/")
+    rights = {"doctor": {"unmask"}, "chief": {"unmask", "close", "backdate"}}.get(name, set())
+    return Caller(Actor(name, rights=frozenset(rights)), tenant, version or None)
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Runner(url, versions=VERSIONS) as runner:
+        runner.migrate()
+        Base.metadata.create_all(runner.engine)
+
+        def app(served: AsyncRunner) -> FastAPI:
+            made = FastAPI(openapi_url=None)
+            made.include_router(router(served, authenticate=authenticate), prefix="/api")
+            return made
+
+        with served(lambda: AsyncRunner(url, versions=VERSIONS), app) as port:
+            yield Client(port, runner)
+
+
+def test_an_event_is_committed_and_shown(client: Client) -> None:
+    client.admit()
+    made = client.send(
+        "prescribe", {"input": {"patient": "ann", "dose_mg": 5, "remark": "secret"}, "reason": "by telephone"}
+    )
+
+    assert (made.status, made.told["kind"], made.told["version"], made.told["repeated"]) == (
+        201,
+        "prescribe",
+        NEW,
+        False,
+    )
+    assert [(one["verb"], one["table"], one["row_key"]) for one in made.told["operations"]] == [
+        ("update", "patient", "ann")
+    ]
+    assert [(one["kind"], one["state"]) for one in made.told["effects"]] == [("tell", "due")]
+    shown = client.ask("GET", made.headers["location"], me="doctor")
+    assert shown.status == 200
+    assert (shown.told["input"], shown.told["actor"]["id"]) == (
+        {"patient": "ann", "dose_mg": 5, "remark": "secret"},
+        "nurse",
+    )
+    assert shown.told["reason"] == {"text": "by telephone"}
+
+
+def test_two_callers_at_two_versions_work_side_by_side_each_in_their_own_shapes(client: Client) -> None:
+    client.admit()
+    old = client.send("prescribe", {"input": {"patient": "ann", "dose": "5 mg", "note": "x"}}, me=f"doctor/{OLD}")
+    new = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 7}}, me=f"doctor/{NEW}")
+
+    assert [(one.status, one.headers["dateline-version"]) for one in (old, new)] == [(201, OLD), (201, NEW)]
+    seen = {
+        version: [
+            one["input"]
+            for one in client.ask("GET", "/api/subjects/patient:ann/events", me=f"doctor/{version}").told["events"][1:]
+        ]
+        for version in (OLD, NEW)
+    }
+    assert seen == {
+        OLD: [
+            {"patient": "ann", "dose": "5 mg", "note": "x"},
+            {"patient": "ann", "dose": "7 mg", "note": ""},
+        ],
+        NEW: [{"patient": "ann", "dose_mg": 5, "remark": "x"}, {"patient": "ann", "dose_mg": 7, "remark": ""}],
+    }
+    refused = client.send("prescribe", {"input": {"patient": "ann", "dose": "5 mg"}}, me=f"doctor/{NEW}")
+    assert (refused.status, refused.word) == (400, "malformed")
+    named = client.send("prescribe", {"input": {"patient": "ann", "dose": "5 mg"}}, dateline_version=OLD)
+    assert named.headers["dateline-version"] == OLD
+
+
+def test_a_preview_tells_and_writes_nothing_and_its_fingerprints_are_expected_later(client: Client) -> None:
+    client.admit()
+    body = {"input": {"patient": "ann", "dose_mg": 5}}
+
+    shown = client.ask("POST", "/api/events/prescribe/preview", body)
+
+    assert shown.status == 200
+    assert [(one["sort"], one["of"], one["row"], one["values"]) for one in shown.told["steps"]] == [
+        ("update", "patient", "ann", {"doses": 1}),
+        ("effect", "tell", None, {"patient": "ann", "text": "•••"}),
+    ]
+    assert len(client.runner.trail()) == 1
+    expects = {"expects": shown.told["fingerprints"]}
+    assert client.send("prescribe", {**body, **expects}).status == 201
+    stale = client.send("prescribe", {**body, **expects})
+    assert (stale.status, stale.word) == (409, "stale")
+    assert "patient/ann changed in doses" in stale.told["detail"]
+
+
+def test_a_key_stands_for_one_request_of_one_caller(client: Client) -> None:
+    client.admit()
+    body = {"input": {"patient": "ann", "dose_mg": 5}}
+
+    first = client.send("prescribe", body, "k")
+    again = client.send("prescribe", body, '"k"')
+    other = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 6}}, "k")
+    mine = client.send("prescribe", body, "k", me="doctor")
+    none = client.ask("POST", "/api/events/prescribe", body)
+
+    assert again.told == {**first.told, "repeated": True}
+    assert [(one.status, one.word) for one in (other, none)] == [(422, "key-reused"), (400, "key-missing")]
+    assert (mine.status, mine.told["repeated"]) == (201, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "word"),
+    [
+        ("prescribe", {"input": {"patient": "ann", "dose": "5 g"}}, 422, "rejected"),
+        ("prescribe", {"input": {"patient": "bob", "dose": "5 mg"}}, 404, "not-found"),
+        ("prescribe", {"input": {"patient": "ann", "dose": False}}, 400, "malformed"),
+        ("prescribe", {"input": {"patient": "ann", "dose": "5 mg", "more": 1}}, 400, "malformed"),
+        ("prescribe", {"input": {}, "more": 1}, 400, "malformed"),
+        ("prescribe", b"{", 400, "malformed"),
+        ("prescribe", b"[" * 100_000, 400, "malformed"),
+        ("nothing", {"input": {}}, 404, "unknown-kind"),
+        ("close", {"input": {"patient": "ann"}}, 403, "denied"),
+        ("prescribe", {"input": {"patient": "ann", "dose": "5 mg"}, "at": "2020-01-01T00:00:00Z"}, 403, "denied"),
+        ("admit", {"input": {"patient": "ann", "name": "x"}}, 409, "constraint"),
+    ],
+)
+def test_what_is_refused_is_a_problem_of_a_type_that_stays(
+    client: Client, kind: str, body: Any, status: int, word: str
+) -> None:
+    client.admit()
+
+    found = client.send(kind, body, me=f"nurse/{OLD}")
+
+    assert (found.status, found.word, found.told["status"]) == (status, word, status)
+    assert found.headers["content-type"] == "application/problem+json"
+    assert "secret" not in json.dumps(found.told)
+
+
+def test_rejections_name_the_field_and_a_denied_try_is_recorded(client: Client) -> None:
+    client.admit()
+
+    rejected = client.send("prescribe", {"input": {"patient": "ann", "dose": "5 g"}}, me=f"nurse/{OLD}")
+    denied = client.send("close", {"input": {"patient": "ann"}})
+
+    assert [(one["code"], one["field"]) for one in rejected.told["rejections"]] == [("dose.unit", "dose")]
+    tried = client.ask("GET", f"/api/events/{denied.told['event']}")
+    assert (tried.told["kind"], tried.told["outcome"], tried.told["actor"]["id"]) == ("close", "denied", "nurse")
+    assert client.send("close", {"input": {"patient": "ann"}}, me="chief").status == 201
+
+
+def test_personal_values_are_shown_to_those_with_the_right_alone_through_every_door(client: Client) -> None:
+    done = client.admit()
+    made = client.send("prescribe", {"input": {"patient": "ann", "dose": "5 mg", "note": "secret"}}, me=f"nurse/{OLD}")
+
+    for version in (OLD, NEW):
+        for path in (
+            done.headers["location"],
+            made.headers["location"],
+            "/api/subjects/patient:ann/events",
+            "/api/rows/patient/ann/history",
+        ):
+            hidden = client.ask("GET", path, me=f"nurse/{version}")
+            open_ = client.ask("GET", path, me=f"doctor/{version}")
+            assert (hidden.status, open_.status) == (200, 200)
+            assert "secret" not in json.dumps(hidden.told), path
+            assert "secret" in json.dumps(open_.told), path
+
+
+def test_a_personal_value_stays_one_in_a_shape_that_does_not_call_it_so(client: Client) -> None:
+    done = client.send("word", {"input": {"patient": "ann", "words": "secret"}})
+
+    shown = [client.ask("GET", done.headers["location"], me=f"{who}/{OLD}").told for who in ("nurse", "doctor")]
+
+    assert [one["input"] for one in shown] == [{"patient": "ann", "text": "•••"}, {"patient": "ann", "text": "secret"}]
+    assert [(one["shape"], one["shown"]) for one in shown] == [(NEW, OLD)] * 2
+
+
+@pytest.mark.parametrize("name", Api.ROUTES)
+def test_no_route_answers_whom_nobody_knows(client: Client, name: str) -> None:
+    method, path = Api.ROUTES[name]
+
+    found = client.ask(method, "/api" + path.replace("{", "").replace("}", "").replace(":path", ""), me=None)
+
+    assert (found.status, found.word, found.headers["www-authenticate"]) == (401, "unauthenticated", "Bearer")
+
+
+def test_nobody_sees_another_tenants_data(client: Client) -> None:
+    done = client.admit(me="north@doctor")
+
+    for me, seen in (("north@doctor", 1), ("south@doctor", 0), ("doctor", 0)):
+        assert client.ask("GET", done.headers["location"], me=me).status == (200 if seen else 404)
+        for path in ("/api/subjects/patient:ann/events", "/api/rows/patient/ann/history"):
+            assert len(client.ask("GET", path, me=me).told["events"]) == seen
+
+
+def test_a_page_leads_to_the_next(client: Client) -> None:
+    client.admit()
+    for dose in (1, 2, 3):
+        client.send("prescribe", {"input": {"patient": "ann", "dose_mg": dose}})
+    seen, path = [], "/api/subjects/patient:ann/events?limit=3&order=newest"
+
+    while path:
+        page = client.ask("GET", path)
+        seen.append([one["seq"] for one in page.told["events"]])
+        path = page.headers.get("link", "").partition(">")[0].removeprefix("<")
+
+    assert seen == [[4, 3, 2], [1]]
+    assert client.ask("GET", "/api/subjects/patient:ann/events?limit=many").word == "malformed"
+
+
+def test_kinds_and_versions_are_told_as_the_version_knows_them(client: Client) -> None:
+    kinds = client.ask("GET", "/api/kinds", dateline_version=OLD)
+    kind = client.ask("GET", "/api/kinds/prescribe", dateline_version=NEW)
+    versions = client.ask("GET", "/api/versions")
+
+    assert [(one["kind"], one["requires"]) for one in kinds.told["kinds"]] == [
+        ("admit", None),
+        ("close", "close"),
+        ("prescribe", None),
+        ("word", None),
+    ]
+    assert [one["name"] for one in kind.told["input"]] == ["patient", "dose_mg", "remark"]
+    assert [one["version"] for one in versions.told["versions"]] == [OLD, NEW]
+    for asked in ("2017-01-01", "yesterday"):
+        found = client.ask("GET", "/api/kinds", dateline_version=asked)
+        assert (found.status, found.word) == (400, "unknown-version")
+
+
+def test_who_waits_for_an_event_sees_it_as_soon_as_it_is_there(client: Client) -> None:
+    nobody = client.ask("GET", f"/api/events/{uuid4()}?wait=0")
+    assert (nobody.status, nobody.word) == (404, "no-such-event")
+    assert client.ask("GET", "/api/events/x").status == 404
+
+
+def test_a_body_that_is_too_large_is_not_read_to_its_end(url: str) -> None:
+    with Runner(url, versions=VERSIONS) as runner:
+        runner.migrate()
+
+        def app(served: AsyncRunner) -> FastAPI:
+            made = FastAPI(openapi_url=None)
+            made.include_router(router(served, authenticate=authenticate), prefix="/api")
+            return made
+
+        with served(lambda: AsyncRunner(url, versions=VERSIONS, settings=Settings(largest=2048)), app) as port:
+            client = Client(port, runner)
+            found = client.send("admit", {"input": {"patient": "x" * 3_000, "name": ""}})
+            huge = client.send("admit", b" " * 200_000)
+
+    assert (found.status, found.word) == (400, "malformed")
+    assert (huge.status, huge.word) == (413, "too-large")
+
+
+def test_a_version_that_ends_says_so_with_every_answer() -> None:
+    ends = datetime(2026, 3, 1, tzinfo=UTC)
+    old = Version(
+        VERSIONS.versions[0].date,
+        VERSIONS.versions[0].instant,
+        deprecated=datetime(2025, 3, 1, tzinfo=UTC),
+        sunset=ends,
+    )
+
+    assert _dated(old, datetime(2025, 6, 1, tzinfo=UTC)) == {
+        "dateline-version": OLD,
+        "deprecation": "@1740787200",
+        "sunset": "Sun, 01 Mar 2026 00:00:00 GMT",
+    }
+    assert "deprecation" not in _dated(old, datetime(2025, 1, 1, tzinfo=UTC))
+
+
+def test_the_guide_tells_every_type_of_problem_and_its_status() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "http.md").read_text()
+
+    told = re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", page, re.MULTILINE)
+
+    assert {word: int(status) for word, status in told} == {
+        word: status.value for word, (status, _) in PROBLEMS.items()
+    }
+
+
+def test_without_somebody_who_tells_who_calls_there_are_no_routes(sqlite_url: str) -> None:
+    with pytest.raises(DatelineError, match="pass authenticate="):
+        router(AsyncRunner(sqlite_url, versions=VERSIONS))
