@@ -12,8 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from dateline import Effect, Event, Personal
+from dateline import Effect, Event, Personal, Versions, Yields, decide, handler
 from dateline.core.canon import canonical, salted
+from dateline.core.decision import Decision
+from dateline.core.model import personal_within
 from dateline.core.personal import MARK, Sealed, Sealer, mark_at, sealed_digest, unsealed
 from tests.core.library import Card
 
@@ -187,3 +189,36 @@ def test_the_digest_needs_salt_and_value() -> None:
     assert sealed_digest(sealed) == salted(bytes(16), b'"Ann"')
     assert sealed_digest(sealed) != sealed_digest(Sealed("/input/name", "person:7", "01" * 16, '"Ann"'))
     assert sealed_digest(sealed) != sealed_digest(Sealed("/input/name", "person:7", "00" * 16, '"Bob"'))
+
+
+class Person(BaseModel):
+    name: Personal[str]
+    friends: list[Person] = []
+
+
+class Visit(BaseModel):
+    by: list[Person] | None = None
+    ward: str = ""
+
+
+class Round(Effect, kind="round"):
+    visits: dict[str, Visit]
+    first: Person | None = None
+    note: Personal[str] = ""
+    ward: str = ""
+
+
+def test_fields_are_known_that_hold_a_personal_value_at_any_depth() -> None:
+    assert personal_within(Round) == {"visits", "first", "note"}
+    assert personal_within(Person) == {"name", "friends"}
+
+
+def test_a_decision_knows_its_effects_fields_that_hold_one_at_any_depth() -> None:
+    @handler
+    def rounds(event: Join) -> Yields[Round]:
+        yield Round(visits={"1": Visit(by=[Person(name="Ann")])}, ward="3")
+
+    plan = decide(Join(id="7", name="Ann"), version="2024-01-01", versions=Versions.of({"2024-01-01": [Join, rounds]}))
+
+    [step] = Decision.made(plan, date(2024, 1, 1)).steps
+    assert step.personal == {"visits", "first", "note"}

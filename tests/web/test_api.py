@@ -206,7 +206,7 @@ def authenticate(connection: HTTPConnection) -> Caller | None:
         return None
     tenant, _, rest = token.rpartition("@")
     name, _, version = rest.partition("/")
-    rights = {"doctor": {"unmask"}, "chief": {"unmask", "close", "backdate"}}.get(name, set())
+    rights = {"doctor": {"unmask"}, "chief": {"unmask", "close", "backdate"}, "auditor": {"correct"}}.get(name, set())
     return Caller(Actor(name, rights=frozenset(rights)), tenant, version or None)
 
 
@@ -408,6 +408,35 @@ def test_a_page_leads_to_the_next(client: Client) -> None:
 
     assert seen == [[4, 3, 2], [1]]
     assert client.ask("GET", "/api/subjects/patient:ann/events?limit=many").word == "malformed"
+
+
+def test_what_was_decided_is_decided_again_compared_and_corrected(client: Client) -> None:
+    client.admit()
+    made = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5, "remark": "secret"}})
+    at = made.headers["location"]
+
+    again = client.ask("POST", f"{at}/replay")
+    differs = client.ask("POST", f"{at}/diff", {"input": {"dose_mg": 6}})
+    shown = client.ask("POST", f"{at}/correct", {"input": {"dose_mg": 6}, "preview": True})
+    denied = client.ask("POST", f"{at}/correct", {"input": {"dose_mg": 6}})
+    done = client.ask(
+        "POST", f"{at}/correct", {"input": {"dose_mg": 6}, "number": shown.told["number"], "reason": "x"}, me="auditor"
+    )
+    late = client.ask("POST", f"{at}/correct", {"input": {"dose_mg": 7}, "number": 1}, me="auditor")
+
+    assert (again.status, again.told["outcome"], len(again.told["steps"])) == (200, "committed", 2)
+    assert [(one["key"], one["change"]) for one in differs.told["items"]] == [("prescribe/tell[ann]", "changed")]
+    assert [(one["key"], one["status"]) for one in shown.told["items"]] == [("prescribe/tell[ann]", "held")]
+    assert (denied.status, denied.word) == (403, "denied")
+    assert (done.status, done.told["number"], done.told["event"] is not None) == (200, 1, True)
+    assert (late.status, late.word) == (409, "corrected-since")
+    for one in (again, differs, shown, done):
+        assert "secret" not in json.dumps(one.told)
+    assert "secret" in json.dumps(client.ask("POST", f"{at}/replay", me="doctor").told)
+    assert client.ask("POST", f"{at}/diff", {"base": NEW}).word == "malformed"
+    assert client.ask("POST", f"/api/events/{uuid4()}/diff", {"version": NEW}).word == "no-such-event"
+    for route in ("replay", "diff", "correct"):
+        assert client.ask("POST", f"{at}/{route}", {}, me="south@auditor").word == "no-such-event"
 
 
 def test_kinds_and_versions_are_told_as_the_version_knows_them(client: Client) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dateline.core.canon import canonical, parsed
 from dateline.core.entry import Entry, Written
-from dateline.core.model import personal_fields
+from dateline.core.model import personal_within
 from dateline.core.operation import Operation, Placeholder
 from dateline.core.outcome import Performed
 from dateline.core.personal import ERASED
@@ -212,7 +212,7 @@ def _planned(plan: Plan) -> list[Decided]:
                 values={name: _told(value) for name, value in effect.__dict__.items()},
                 handler=planned.handler,
                 date=planned.date,
-                personal=personal_fields(type(effect)),
+                personal=personal_within(type(effect)),
                 ordinal=ordinal,
             )
         )

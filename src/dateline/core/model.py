@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from dateline.core.query import Query, rows, value
 from dateline.errors import Malformed, NotQueried, Unloadable
 
-__all__ = ["Model", "Personal", "faults", "personal_fields", "place"]
+__all__ = ["Model", "Personal", "faults", "personal_fields", "personal_within", "place"]
 
 T = TypeVar("T")
 
@@ -134,6 +134,34 @@ def personal_fields(model: type[BaseModel]) -> frozenset[str]:
         name for name, field in model.model_fields.items() if PERSONAL in field.metadata or _marked(field.annotation)
     )
     return frozenset(marked) | (frozenset(table) & frozenset(model.model_fields))
+
+
+@cache
+def personal_within(model: type[BaseModel]) -> frozenset[str]:
+    """Return the fields of a model that are personal, or hold models that have such fields, at any depth."""
+    fields = model.model_fields.items()
+    return personal_fields(model) | {
+        name for name, field in fields if any(map(personal_fields, _reached(field.annotation)))
+    }
+
+
+def _reached(annotation: Any) -> set[type[BaseModel]]:
+    """Return the models that a value of an annotation may hold, at any depth."""
+    found: set[type[BaseModel]] = set()
+    ahead = [*_models(annotation)]
+    while ahead:
+        model = ahead.pop()
+        if model not in found:
+            found.add(model)
+            ahead += [inner for field in model.model_fields.values() for inner in _models(field.annotation)]
+    return found
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in _parts(annotation):
+        yield from _models(part)
 
 
 def place(call: Callable[..., Any]) -> str:

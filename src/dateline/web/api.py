@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from logging import ERROR
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
@@ -20,19 +20,20 @@ from starlette.responses import Response
 from dateline.core.canon import canonical
 from dateline.core.catalogue import explained
 from dateline.core.decision import Decision
+from dateline.core.diff import Diff
 from dateline.core.entry import Page
 from dateline.core.event import Event
 from dateline.core.meta import Origin, Reason
 from dateline.core.model import faults
 from dateline.core.outcome import Committed, Preview
 from dateline.core.version import Version
-from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused
+from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused, StaleDiff
 from dateline.run import log
 from dateline.run.path import Given
 from dateline.run.runner import AsyncRunner
 from dateline.web.caller import Authenticate, Caller, called
 from dateline.web.problem import Unserved, problem
-from dateline.web.view import previewed, viewed
+from dateline.web.view import stepped, viewed
 
 __all__ = ["Api", "router"]
 
@@ -72,6 +73,43 @@ class Asked(BaseModel):
     at: AwareDatetime | None = None
     cause: UUID | None = None
     expects: dict[str, dict[str, str]] | None = None
+
+
+class Otherwise(BaseModel):
+    """Another way to decide a recorded event: under another version, or with another input.
+
+    Args:
+        version: A date; for a difference, what stands is compared with that.
+        base: A date that takes the place of what stands.
+        input: Fields that should have been other than they were.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: date | None = None
+    base: date | None = None
+    input: dict[str, Any] | None = None
+
+
+class Correcting(Otherwise):
+    """A difference to perform, or part of it.
+
+    Args:
+        preview: Tell what performing it would do, and write nothing.
+        number: Of the correction that this will be, as the preview told it: so that nobody's came in between.
+        items: The keys of the differences to perform; all without it.
+    """
+
+    preview: bool = False
+    number: int | None = None
+    items: tuple[str, ...] | None = None
+    admit: bool = False
+    revoke: bool = False
+    closed: AwareDatetime | date | None = None
+    reason: str | Because | None = None
+
+
+B = TypeVar("B", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +158,9 @@ class Api:
         "kinds": ("GET", "/kinds"),
         "kind": ("GET", "/kinds/{kind}"),
         "versions": ("GET", "/versions"),
+        "replay": ("POST", "/events/{id}/replay"),
+        "diff": ("POST", "/events/{id}/diff"),
+        "correct": ("POST", "/events/{id}/correct"),
     }
     """Every route, by the method that serves it."""
 
@@ -185,28 +226,23 @@ class Api:
 
     async def _asked(self, call: Call) -> tuple[Event, Given]:
         """Return the event that a body describes, and what it is told beside it."""
-        body = await self._body(call.request)
-        try:
-            asked = Asked.model_validate_json(body or b"{}")
-        except ValidationError as error:
-            raise faults("request", error) from None
+        asked = await self._read(call, Asked)
         day = call.version.date
         event = self._runner.event(call.request.path_params["kind"], asked.input, version=day)
-        reason = Reason(**asked.reason.model_dump()) if isinstance(asked.reason, Because) else asked.reason
-        origin = Origin(
-            request=call.request.headers.get("x-request-id"),
-            network=call.request.client.host if call.request.client else None,
-        )
-        return event, {
-            "actor": call.caller.actor,
-            "tenant": call.caller.tenant,
-            "version": day,
-            "reason": reason,
-            "at": asked.at,
-            "cause": asked.cause,
-            "expects": asked.expects,
-            "origin": origin,
-        }
+        more: Given = {"version": day, "at": asked.at, "cause": asked.cause, "expects": asked.expects}  # type: ignore[typeddict-item]  # who acts comes next
+        return event, {**_given(call, asked.reason), **more}
+
+    async def _read(self, call: Call, what: type[B]) -> B:
+        """Return what a body says.
+
+        Raises:
+            Malformed: Where it says something else; naming each fault by path, without the values.
+        """
+        body = await self._body(call.request)
+        try:
+            return what.model_validate_json(body or b"{}")
+        except ValidationError as error:
+            raise faults("request", error) from None
 
     async def _body(self, request: Request) -> bytes:
         """Read a body, and no more of it than is taken.
@@ -226,15 +262,55 @@ class Api:
 
     async def event(self, call: Call) -> Answer:
         """Show an event; with `?wait=`, seconds, it may still be on its way."""
-        try:
-            id = UUID(call.request.path_params["id"])
-        except ValueError:
-            raise NoSuchEvent("an event's id is a UUID") from None
+        id = _id(call)
         patience = min(timedelta(seconds=_number(call, "wait", 0, 3600)), PATIENCE)
         found = await self._runner.outcome(id, tenant=call.caller.tenant, patience=patience)
         if found is None:
             raise NoSuchEvent(f"there is no event {id}")
         return 200, viewed(found, self._runner.versions, call.version.date, unmask=call.caller.unmasked), {}
+
+    async def replay(self, call: Call) -> Answer:
+        """Decide an event again, of what it saw; nothing is written."""
+        asked = await self._read(call, Otherwise)
+        made = await self._runner.replay(_id(call), asked.version, tenant=call.caller.tenant)
+        told = {
+            "event": _id(call),
+            "version": made.version,
+            "outcome": made.outcome,
+            "reconstructed": list(made.reconstructed),
+            "steps": [stepped(one, unmask=call.caller.unmasked) for one in made.steps],
+        }
+        return 200, told, {}
+
+    async def diff(self, call: Call) -> Answer:
+        """Tell how two ways to decide an event differ; nothing is written."""
+        found = await self._differing(call, await self._read(call, Otherwise))
+        return 200, found.document(self._runner.versions, unmask=call.caller.unmasked), {}
+
+    async def correct(self, call: Call) -> Answer:
+        """Perform a difference and nothing else, or tell what that would do; twice is once."""
+        asked = await self._read(call, Correcting)
+        found = await self._differing(call, asked)
+        if asked.number is not None and found.baseline is not None and asked.number != found.baseline + 1:
+            raise StaleDiff(
+                f"that would be correction {found.baseline + 1} of the event, not {asked.number}; look again"
+            )
+        done = await self._runner.correct(
+            found,
+            preview=asked.preview,
+            items=asked.items,
+            admit=asked.admit,
+            revoke=asked.revoke,
+            closed=asked.closed,
+            **_given(call, asked.reason),
+        )
+        return 200, done.document(), {}
+
+    async def _differing(self, call: Call, asked: Otherwise) -> Diff:
+        if asked.base is not None and asked.version is None:
+            raise Malformed("base is compared with version; send both", (("version", "is missing"),))
+        versions = [one for one in (asked.base, asked.version) if one is not None]
+        return await self._runner.diff(_id(call), *versions, input=asked.input, tenant=call.caller.tenant)
 
     async def timeline(self, call: Call) -> Answer:
         """Show a page of what happened to a subject."""
@@ -296,6 +372,24 @@ def _key(call: Call) -> str:
             "key-missing", "send Idempotency-Key with a text of your own, and the same one when you send it again"
         )
     return f"{quote(call.caller.actor.id, safe='')}/{key}"
+
+
+def _id(call: Call) -> UUID:
+    try:
+        return UUID(call.request.path_params["id"])
+    except ValueError:
+        raise NoSuchEvent("an event's id is a UUID") from None
+
+
+def _given(call: Call, reason: str | Because | None) -> Given:
+    """Return what every request tells beside its event."""
+    client = call.request.client
+    return {
+        "actor": call.caller.actor,
+        "tenant": call.caller.tenant,
+        "reason": Reason(**reason.model_dump()) if isinstance(reason, Because) else reason,
+        "origin": Origin(request=call.request.headers.get("x-request-id"), network=client.host if client else None),
+    }
 
 
 def _number(call: Call, name: str, default: int, most: int) -> int:
@@ -367,6 +461,6 @@ def _previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
         "at": made.at,
         "expires_at": made.expires_at,
         "rehearsed": made.rehearsed,
-        "steps": [previewed(one, made.plan, unmask=unmask) for one in decision.steps],
+        "steps": [stepped(one, unmask=unmask) for one in decision.steps],
         "fingerprints": made.fingerprints,
     }

@@ -13,14 +13,21 @@ from starlette.responses import Response
 
 from dateline.core.canon import canonical
 from dateline.errors import (
+    BooksClosed,
     Contention,
     DatelineError,
+    DependedOn,
     Malformed,
     MissingTable,
+    NonDeterministic,
     NoSuchEvent,
+    NotCorrectable,
     NotMigrated,
     Refused,
+    ReleaseEdited,
+    StaleDiff,
     Unable,
+    Unanswerable,
     UnknownKind,
     Unreachable,
 )
@@ -44,9 +51,12 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
     "stale": (HTTPStatus.CONFLICT, "What the caller saw is no longer so"),
     "preview-expired": (HTTPStatus.CONFLICT, "The preview's time is over"),
     "constraint": (HTTPStatus.CONFLICT, "The database refuses what would be written"),
+    "corrected-since": (HTTPStatus.CONFLICT, "The event was corrected since that was looked at"),
+    "not-correctable": (HTTPStatus.CONFLICT, "Of this event, this cannot be corrected"),
     "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than is read"),
     "rejected": (HTTPStatus.UNPROCESSABLE_ENTITY, "Checks refused the event"),
     "key-reused": (HTTPStatus.UNPROCESSABLE_ENTITY, "The key belongs to another request"),
+    "unanswerable": (HTTPStatus.UNPROCESSABLE_ENTITY, "Nobody can know what would be decided"),
     "unrepresentable": (HTTPStatus.UNPROCESSABLE_ENTITY, "The other shape has no word for this event"),
     "fault": (HTTPStatus.INTERNAL_SERVER_ERROR, "The server is at fault; nothing was written"),
     "contention": (HTTPStatus.SERVICE_UNAVAILABLE, "Many were writing; send it again"),
@@ -56,6 +66,15 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
 
 _AGAIN = {"contention": "1", "unavailable": "5"}
 """After how many seconds a client may try again."""
+
+
+_WORDS: tuple[tuple[Any, str], ...] = (
+    (NoSuchEvent, "no-such-event"),
+    (StaleDiff, "corrected-since"),
+    ((BooksClosed, DependedOn, NotCorrectable), "not-correctable"),
+    ((NonDeterministic, ReleaseEdited, Unanswerable), "unanswerable"),
+)
+"""Those whose words are for whoever asks."""
 
 
 class Unserved(DatelineError):
@@ -94,8 +113,9 @@ def _meaning(error: DatelineError) -> tuple[str, str, dict[str, Any]]:
         word = "unknown-kind" if isinstance(error, UnknownKind) else "malformed"
         problems = [{"pointer": path, "detail": message} for path, message in error.problems]
         return word, str(error), {"problems": problems} if problems else {}
-    if isinstance(error, NoSuchEvent):
-        return "no-such-event", str(error), {}
+    for kinds, word in _WORDS:
+        if isinstance(error, kinds):
+            return word, str(error), {}
     if isinstance(error, Contention):
         return "contention", "others won every try", {}
     if isinstance(error, Unreachable | Unable | NotMigrated | MissingTable):

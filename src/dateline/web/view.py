@@ -12,13 +12,11 @@ from dateline.core.document import document
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.mask import masked
-from dateline.core.operation import Placeholder
 from dateline.core.personal import MASK, Sealer, unsealed
-from dateline.core.plan import Plan
 from dateline.core.version import Versions
 from dateline.errors import HandlerFault, Malformed, Refused
 
-__all__ = ["previewed", "viewed"]
+__all__ = ["stepped", "viewed"]
 
 
 def viewed(entry: Entry, versions: Versions, version: date, *, unmask: bool) -> Mapping[str, Any]:
@@ -42,12 +40,11 @@ def viewed(entry: Entry, versions: Versions, version: date, *, unmask: bool) -> 
     return made
 
 
-def previewed(one: Decided, plan: Plan, *, unmask: bool) -> Mapping[str, Any]:
-    """Return a step of a preview as an object; what only the database will know is null."""
+def stepped(one: Decided, *, unmask: bool) -> Mapping[str, Any]:
+    """Return a step of a decision as an object; what only the database will know is null."""
     values = {name: None if value is OPEN else value for name, value in one.values.items()}
     if not unmask:
-        hidden = one.personal | (_within(one, plan) if one.sort == "effect" else frozenset())
-        values |= {name: MASK for name in hidden if values.get(name) is not None}
+        values |= {name: MASK for name in one.personal if values.get(name) is not None}
     return {
         "step": one.key,
         "sort": one.sort,
@@ -57,15 +54,6 @@ def previewed(one: Decided, plan: Plan, *, unmask: bool) -> Mapping[str, Any]:
         "handler": one.handler,
         "date": one.date,
     }
-
-
-def _within(one: Decided, plan: Plan) -> frozenset[str]:
-    """Return the fields of an effect that hold a personal value at any depth."""
-    effect = next(effect for _, planned, effect in plan.outline.effects if planned.key == one.key)
-    sealer = Sealer(bytes(32), "")
-    known = {name: value for name, value in effect.__dict__.items() if type(value) is not Placeholder}
-    sealer.plain(effect.model_copy(update=dict.fromkeys(effect.__dict__.keys() - known.keys())), "")
-    return frozenset(sealed.path.split("/")[1] for sealed in sealer.sealed)
 
 
 def _converted(entry: Entry, versions: Versions, version: date) -> Event | None:
