@@ -381,7 +381,7 @@ def test_a_personal_value_stays_one_in_a_shape_that_does_not_call_it_so(client: 
 def test_no_route_answers_whom_nobody_knows(client: Client, name: str) -> None:
     method, path = Api.ROUTES[name]
 
-    found = client.ask(method, "/api" + path.replace("{", "").replace("}", "").replace(":path", ""), me=None)
+    found = client.ask(method, "/api" + path.replace("{", "").replace("}", "").replace(":anything", ""), me=None)
 
     assert (found.status, found.word, found.headers["www-authenticate"]) == (401, "unauthenticated", "Bearer")
 
@@ -407,7 +407,26 @@ def test_a_page_leads_to_the_next(client: Client) -> None:
         path = page.headers.get("link", "").partition(">")[0].removeprefix("<")
 
     assert seen == [[4, 3, 2], [1]]
-    assert client.ask("GET", "/api/subjects/patient:ann/events?limit=many").word == "malformed"
+    for query in ("limit=many", "limit=0", "limit=101", "limit=1&limit=2", "order=best", "after=-1"):
+        assert client.ask("GET", f"/api/subjects/patient:ann/events?{query}").word == "malformed"
+
+
+def test_what_is_no_way_to_ask_says_so(client: Client) -> None:
+    client.admit("a/b\nc")
+    body = {"input": {"patient": "ann", "name": "x"}}
+
+    read = client.ask("GET", "/api/events/admit")
+    sent = client.send(str(uuid4()), body)
+    odd = client.send("admit", body, "two words")
+
+    assert [(one.status, one.word, one.headers["allow"]) for one in (read, sent)] == [
+        (405, "not-allowed", "POST"),
+        (405, "not-allowed", "GET"),
+    ]
+    assert (odd.status, odd.word) == (400, "malformed")
+    assert client.ask("POST", "/api/events/admit/preview?rehearse=perhaps", body).word == "malformed"
+    found = client.ask("GET", "/api/subjects/patient:a%2Fb%0Ac/events")
+    assert [one["subjects"] for one in found.told["events"]] == [["patient:a/b\nc"]]
 
 
 def test_what_was_decided_is_decided_again_compared_and_corrected(client: Client) -> None:
@@ -455,6 +474,32 @@ def test_kinds_and_versions_are_told_as_the_version_knows_them(client: Client) -
     for asked in ("2017-01-01", "yesterday"):
         found = client.ask("GET", "/api/kinds", dateline_version=asked)
         assert (found.status, found.word) == (400, "unknown-version")
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+def test_the_description_is_a_versions_own_and_leads_nowhere_that_is_not_there(client: Client, version: str) -> None:
+    found = client.ask("GET", f"/api/openapi.json?version={version}").told
+
+    text = json.dumps(found)
+    for place in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
+        assert place in found["components"]["schemas"]
+    assert (found["openapi"], found["info"]["version"], found["servers"]) == ("3.1.0", version, [{"url": "/api"}])
+    described = {(method.upper(), path) for path, methods in found["paths"].items() for method in methods}
+    known = {(method, path.replace(":anything", "")) for method, path in Api.ROUTES.values()}
+    kinds = ("admit", "close", "prescribe", "word")
+    assert described == (
+        (known - {("POST", "/events/{kind}"), ("POST", "/events/{kind}/preview"), ("GET", "/openapi.json")})
+        | {("POST", f"/events/{kind}{more}") for kind in kinds for more in ("", "/preview")}
+    )
+    asked = found["paths"]["/events/prescribe"]["post"]
+    shape = asked["requestBody"]["content"]["application/json"]["schema"]["properties"]["input"]["$ref"]
+    properties = found["components"]["schemas"][shape.rpartition("/")[2]]["properties"]
+    fields = {OLD: ["patient", "dose", "note"], NEW: ["patient", "dose_mg", "remark"]}[version]
+    assert (sorted(properties), properties[fields[2]]["x-personal"]) == (sorted(fields), True)
+    assert asked["x-rejections"] == ["dose.unit"]
+    example = asked["requestBody"]["content"]["application/json"]["example"]
+    made = client.ask("POST", "/api/events/prescribe/preview", example, dateline_version=version)
+    assert made.word in ("not-found", "rejected")
 
 
 def test_who_waits_for_an_event_sees_it_as_soon_as_it_is_there(client: Client) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,6 +33,7 @@ from dateline.run import log
 from dateline.run.path import Given
 from dateline.run.runner import AsyncRunner
 from dateline.web.caller import Authenticate, Caller, called
+from dateline.web.openapi import described
 from dateline.web.problem import Unserved, problem
 from dateline.web.view import stepped, viewed
 
@@ -40,8 +42,8 @@ __all__ = ["Api", "router"]
 MOST = 100
 """Events of one page."""
 
-PATIENCE = timedelta(seconds=30)
-"""How long a caller may wait for an event."""
+PATIENCE = 30
+"""Seconds for which a caller may wait for an event."""
 
 _ROOM = 64 * 2**10
 """Bytes of a body beside the event's own."""
@@ -112,6 +114,15 @@ class Correcting(Otherwise):
 B = TypeVar("B", bound=BaseModel)
 
 
+class _Anything(PathConvertor):
+    """What a subject or a row may be called: slashes and line feeds too."""
+
+    regex = "(?s:.+)"
+
+
+register_url_convertor("anything", _Anything())
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request, from somebody who is known, under a version."""
@@ -153,11 +164,12 @@ class Api:
         "dispatch": ("POST", "/events/{kind}"),
         "preview": ("POST", "/events/{kind}/preview"),
         "event": ("GET", "/events/{id}"),
-        "timeline": ("GET", "/subjects/{subject:path}/events"),
-        "history": ("GET", "/rows/{table}/{key:path}/history"),
+        "timeline": ("GET", "/subjects/{subject:anything}/events"),
+        "history": ("GET", "/rows/{table}/{key:anything}/history"),
         "kinds": ("GET", "/kinds"),
         "kind": ("GET", "/kinds/{kind}"),
         "versions": ("GET", "/versions"),
+        "openapi": ("GET", "/openapi.json"),
         "replay": ("POST", "/events/{id}/replay"),
         "diff": ("POST", "/events/{id}/diff"),
         "correct": ("POST", "/events/{id}/correct"),
@@ -208,6 +220,7 @@ class Api:
 
     async def dispatch(self, call: Call) -> Answer:
         """Commit an event."""
+        _kind(call)
         key = _key(call)
         event, given = await self._asked(call)
         given["key"] = key
@@ -217,8 +230,8 @@ class Api:
 
     async def preview(self, call: Call) -> Answer:
         """Tell what an event would do, and write nothing."""
+        rehearse = _one(call, "rehearse", ("0", "1")) == "1"
         event, given = await self._asked(call)
-        rehearse = call.request.query_params.get("rehearse", "") in ("1", "true")
         made = await self._runner.preview(event, rehearse=rehearse, **given)
         if isinstance(made, Refused):
             raise made
@@ -262,8 +275,10 @@ class Api:
 
     async def event(self, call: Call) -> Answer:
         """Show an event; with `?wait=`, seconds, it may still be on its way."""
+        if call.request.path_params["id"] in self._runner.versions.kinds:
+            raise Unserved("not-allowed", "a kind is dispatched: POST /events/{kind}", allow="POST")
         id = _id(call)
-        patience = min(timedelta(seconds=_number(call, "wait", 0, 3600)), PATIENCE)
+        patience = timedelta(seconds=_number(call, "wait", 0, (0, PATIENCE)))
         found = await self._runner.outcome(id, tenant=call.caller.tenant, patience=patience)
         if found is None:
             raise NoSuchEvent(f"there is no event {id}")
@@ -356,17 +371,27 @@ class Api:
         ]
         return 200, {"version": call.version.date, "versions": told}, {}
 
+    async def openapi(self, call: Call) -> Answer:
+        """Describe the API under a version: the request's, or the one that `?version=` names."""
+        asked = call.request.query_params.get("version")
+        version = self._runner.versions.asked(asked) if asked else call.version
+        base = call.request.url.path.removesuffix("/openapi.json")
+        return 200, described(self._runner.versions, version, base=base), {}
+
 
 def _key(call: Call) -> str:
     """Return the request's key, which is the caller's own: nobody comes upon the answer to another's.
 
     Raises:
         Unserved: Without one.
+        Malformed: For one that a header cannot carry everywhere.
 
     Source: draft-ietf-httpapi-idempotency-key-header, whose key is a string of RFC 8941; without its quotes it is taken too.
     """
     told = call.request.headers.get("idempotency-key", "").strip()
     key = told[1:-1].replace('\\"', '"').replace("\\\\", "\\") if len(told) > 1 and told[0] == told[-1] == '"' else told
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise Malformed("Idempotency-Key is ASCII without spaces", (("Idempotency-Key", "is ASCII without spaces"),))
     if not key:
         raise Unserved(
             "key-missing", "send Idempotency-Key with a text of your own, and the same one when you send it again"
@@ -375,10 +400,26 @@ def _key(call: Call) -> str:
 
 
 def _id(call: Call) -> UUID:
+    told = call.request.path_params["id"]
+    found = _uuid(told)
+    if found is None:
+        raise NoSuchEvent("an event's id is a UUID")
+    return found
+
+
+def _uuid(told: str) -> UUID | None:
     try:
-        return UUID(call.request.path_params["id"])
+        return UUID(told)
     except ValueError:
-        raise NoSuchEvent("an event's id is a UUID") from None
+        return None
+
+
+def _kind(call: Call) -> None:
+    """Refuse to dispatch to a recorded event, whose path is that of a kind."""
+    if _uuid(call.request.path_params["kind"]) is not None:
+        raise Unserved(
+            "not-allowed", "a recorded event can be read; dispatch to a kind: POST /events/{kind}", allow="GET"
+        )
 
 
 def _given(call: Call, reason: str | Because | None) -> Given:
@@ -392,27 +433,36 @@ def _given(call: Call, reason: str | Because | None) -> Given:
     }
 
 
-def _number(call: Call, name: str, default: int, most: int) -> int:
-    told = call.request.query_params.get(name)
-    if told is None:
+def _one(call: Call, name: str, words: tuple[str, ...]) -> str | None:
+    """Return a parameter that takes one of some words; None without it."""
+    told = call.request.query_params.getlist(name)
+    if not told:
+        return None
+    if len(told) > 1 or told[0] not in words:
+        raise Malformed(f"{name} is {' or '.join(words)}", ((name, f"is {' or '.join(words)}"),))
+    return told[0]
+
+
+def _number(call: Call, name: str, default: int, within: tuple[int, int]) -> int:
+    told = call.request.query_params.getlist(name)
+    if not told:
         return default
-    if not (told.isascii() and told.isdigit() and len(told) < 20):
-        raise Malformed(f"{name} is a number", ((name, "is a number, from 0 on"),))
-    return min(int(told), most)
+    digits = len(told) == 1 and told[0].isascii() and told[0].isdigit() and len(told[0]) < 20
+    least, most = within
+    if not (digits and least <= int(told[0]) <= most):
+        raise Malformed(f"{name} is a number from {least} to {most}", ((name, f"is a number from {least} to {most}"),))
+    return int(told[0])
 
 
 def _cut(call: Call) -> dict[str, Any]:
     """Return what a page is cut by: `?after=`, `?limit=`, and `?order=newest`."""
-    query = call.request.query_params
-    order = query.get("order", "oldest")
-    if order not in ("oldest", "newest"):
-        raise Malformed("order is oldest or newest", (("order", "is oldest or newest"),))
+    order = _one(call, "order", ("oldest", "newest"))
     made = {
         "tenant": call.caller.tenant,
-        "limit": max(1, _number(call, "limit", MOST, MOST)),
+        "limit": _number(call, "limit", MOST, (1, MOST)),
         "newest_first": order == "newest",
     }
-    return made | ({"after": _number(call, "after", 0, 2**62)} if "after" in query else {})
+    return made | ({"after": _number(call, "after", 0, (0, 2**53))} if "after" in call.request.query_params else {})
 
 
 def _dated(version: Version, now: datetime) -> dict[str, str]:

@@ -47,6 +47,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
     "unknown-kind": (HTTPStatus.NOT_FOUND, "No version in force knows this kind of event"),
     "no-such-event": (HTTPStatus.NOT_FOUND, "There is no event of that id"),
     "not-found": (HTTPStatus.NOT_FOUND, "A row that the decision needs is not there"),
+    "not-allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "That is not done here"),
     "too-many": (HTTPStatus.CONFLICT, "There are more rows than the decision takes"),
     "stale": (HTTPStatus.CONFLICT, "What the caller saw is no longer so"),
     "preview-expired": (HTTPStatus.CONFLICT, "The preview's time is over"),
@@ -82,11 +83,13 @@ class Unserved(DatelineError):
 
     Args:
         word: The problem's type.
+        allow: The method that can be used instead.
     """
 
-    def __init__(self, word: str, detail: str) -> None:
+    def __init__(self, word: str, detail: str, *, allow: str | None = None) -> None:
         super().__init__(detail)
         self.word = word
+        self.allow = allow
 
 
 def problem(error: DatelineError) -> Response:
@@ -100,6 +103,8 @@ def problem(error: DatelineError) -> Response:
     headers = {"retry-after": _AGAIN[word]} if word in _AGAIN else {}
     if word == "unauthenticated":
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, Unserved) and error.allow is not None:
+        headers["allow"] = error.allow
     return Response(canonical(told), status.value, headers, "application/problem+json")
 
 
