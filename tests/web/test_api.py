@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -288,6 +289,10 @@ def test_a_preview_tells_and_writes_nothing_and_its_fingerprints_are_expected_la
         ("effect", "tell", None, {"patient": "ann", "text": "•••"}),
     ]
     assert len(client.runner.trail()) == 1
+    assert [
+        [*shown.told["fingerprints"]["patient/ann"]]
+        for shown in (shown, client.ask("POST", "/api/events/prescribe/preview", body, me="doctor"))
+    ] == [["doses", "id"], ["doses", "id", "name"]]
     expects = {"expects": shown.told["fingerprints"]}
     assert client.send("prescribe", {**body, **expects}).status == 201
     stale = client.send("prescribe", {**body, **expects})
@@ -360,6 +365,7 @@ def test_personal_values_are_shown_to_those_with_the_right_alone_through_every_d
             made.headers["location"],
             "/api/subjects/patient:ann/events",
             "/api/rows/patient/ann/history",
+            "/api/rows/patient/ann",
         ):
             hidden = client.ask("GET", path, me=f"nurse/{version}")
             open_ = client.ask("GET", path, me=f"doctor/{version}")
@@ -409,6 +415,25 @@ def test_a_page_leads_to_the_next(client: Client) -> None:
     assert seen == [[4, 3, 2], [1]]
     for query in ("limit=many", "limit=0", "limit=101", "limit=1&limit=2", "order=best", "after=-1"):
         assert client.ask("GET", f"/api/subjects/patient:ann/events?{query}").word == "malformed"
+
+
+def test_a_row_is_shown_as_it_is_and_as_it_was(client: Client) -> None:
+    first = client.admit()
+    time.sleep(0.01)
+    then = datetime.now(UTC)
+    time.sleep(0.01)
+    client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5}})
+
+    now = client.ask("GET", "/api/rows/patient/ann", me="doctor")
+    was = client.ask("GET", f"/api/rows/patient/ann?at={then:%Y-%m-%dT%H:%M:%S.%fZ}")
+
+    assert (now.told["seq"], now.told["values"]) == (2, {"id": "ann", "name": "secret ann", "doses": 1})
+    assert (was.told["event"], was.told["values"]) == (first.told["event"], {"id": "ann", "name": "•••", "doses": 0})
+    for path in ("patient/bob", "patient/ann?at=2020-01-01T00:00:00Z", "nothing/ann"):
+        assert client.ask("GET", f"/api/rows/{path}").word == "no-such-row"
+    assert client.ask("GET", "/api/rows/patient/ann", me="south@doctor").word == "no-such-row"
+    for at in ("2020-01-01", "yesterday", "2020-01-01T00:00:00"):
+        assert client.ask("GET", f"/api/rows/patient/ann?at={at}").word == "malformed"
 
 
 def test_what_is_no_way_to_ask_says_so(client: Client) -> None:

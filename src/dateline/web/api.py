@@ -24,9 +24,11 @@ from dateline.core.decision import Decision
 from dateline.core.diff import Diff
 from dateline.core.entry import Page
 from dateline.core.event import Event
+from dateline.core.mask import masked
 from dateline.core.meta import Origin, Reason
-from dateline.core.model import faults
+from dateline.core.model import faults, personal_fields
 from dateline.core.outcome import Committed, Preview
+from dateline.core.snapshot import Record, row_of
 from dateline.core.version import Version
 from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused, StaleDiff
 from dateline.run import log
@@ -166,6 +168,7 @@ class Api:
         "event": ("GET", "/events/{id}"),
         "timeline": ("GET", "/subjects/{subject:anything}/events"),
         "history": ("GET", "/rows/{table}/{key:anything}/history"),
+        "row": ("GET", "/rows/{table}/{key:anything}"),
         "kinds": ("GET", "/kinds"),
         "kind": ("GET", "/kinds/{kind}"),
         "versions": ("GET", "/versions"),
@@ -336,6 +339,22 @@ class Api:
         table, key = call.request.path_params["table"], call.request.path_params["key"]
         return self._page(call, await self._runner.trail(table=table, row=key, **_cut(call)))
 
+    async def row(self, call: Call) -> Answer:
+        """Show a row as the caller's own events left it: now, or at an instant, `?at=`."""
+        table, key = call.request.path_params["table"], call.request.path_params["key"]
+        at = _instant(call, "at")
+        before = None if at is None else (await self._runner.as_of(at)).seq + 1
+        page = await self._runner.trail(
+            tenant=call.caller.tenant, table=table, row=key, newest_first=True, limit=1, after=before
+        )
+        for entry in page:
+            seen = entry if call.caller.unmasked else masked(entry)
+            *_, last = (one for one in seen.operations if (one.table, one.row_key) == (table, key))
+            if last.after is not None:
+                told = {"table": table, "row": key, "event": entry.id, "seq": entry.seq, "values": last.after}
+                return 200, told, {}
+        raise Unserved("no-such-row", "no event of yours left such a row" + ("" if at is None else " then"))
+
     def _page(self, call: Call, page: Page) -> Answer:
         versions, day, unmask = self._runner.versions, call.version.date, call.caller.unmasked
         told = {"events": [viewed(one, versions, day, unmask=unmask) for one in page], "next": page.next}
@@ -429,7 +448,10 @@ def _given(call: Call, reason: str | Because | None) -> Given:
         "actor": call.caller.actor,
         "tenant": call.caller.tenant,
         "reason": Reason(**reason.model_dump()) if isinstance(reason, Because) else reason,
-        "origin": Origin(request=call.request.headers.get("x-request-id"), network=client.host if client else None),
+        "origin": Origin(
+            request=(call.request.headers.get("x-request-id") or "")[:200] or None,
+            network=client.host if client else None,
+        ),
     }
 
 
@@ -441,6 +463,20 @@ def _one(call: Call, name: str, words: tuple[str, ...]) -> str | None:
     if len(told) > 1 or told[0] not in words:
         raise Malformed(f"{name} is {' or '.join(words)}", ((name, f"is {' or '.join(words)}"),))
     return told[0]
+
+
+def _instant(call: Call, name: str) -> datetime | None:
+    told = call.request.query_params.getlist(name)
+    if not told:
+        return None
+    wanted = "is an instant with a time zone: 2024-07-01T09:30:00Z"
+    try:
+        found = datetime.fromisoformat(told[0])
+        if len(told) > 1 or found.tzinfo is None or len(told[0]) < len("2024-07-01T09:30Z"):
+            raise ValueError
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(f"{name} {wanted}", ((name, wanted),)) from None
 
 
 def _number(call: Call, name: str, default: int, within: tuple[int, int]) -> int:
@@ -512,5 +548,20 @@ def _previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
         "expires_at": made.expires_at,
         "rehearsed": made.rehearsed,
         "steps": [stepped(one, unmask=unmask) for one in decision.steps],
-        "fingerprints": made.fingerprints,
+        "fingerprints": made.fingerprints if unmask else _seen(made),
+    }
+
+
+def _seen(made: Preview) -> dict[str, dict[str, str]]:
+    """Return the fingerprints without those of personal values: whoever guesses a name can make its digest."""
+    hidden = {
+        (row_of(record), name)
+        for values in made.seen
+        for record in values
+        if isinstance(record, Record)
+        for name in personal_fields(type(record))
+    }
+    found = made.fingerprints
+    return {
+        row: {name: told for name, told in cells.items() if (row, name) not in hidden} for row, cells in found.items()
     }

@@ -145,6 +145,11 @@ def _reading() -> dict[str, Any]:
         "/rows/{table}/{key}/history": {
             "get": route("history", "What happened to a row", "Page", part("table"), part("key"), *_CUT)
         },
+        "/rows/{table}/{key}": {
+            "get": route(
+                "row", "A row as events left it", "Row", part("table"), part("key"), _AT, words=("no-such-row",)
+            )
+        },
         **{
             f"/events/{{id}}/{name}": {
                 "post": {
@@ -203,6 +208,7 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "pattern": "^[!-~]+$"},
 }
 _REHEARSE = {"name": "rehearse", "in": "query", "schema": {"type": "string", "enum": ["0", "1"]}}
+_AT = {"name": "at", "in": "query", "schema": {"type": "string", "format": "date-time"}}
 _CUT = (
     {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 2**53}},
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
@@ -308,6 +314,7 @@ _SCHEMAS: Mapping[str, Any] = {
     "Correction": _object(
         root=_ID, seq=_WHOLE, number=_WHOLE, event=_or_null(_ID), items=_list(_OBJECT), readers=_list(_WHOLE)
     ),
+    "Row": _object(table=_TEXT, row=_TEXT, event=_ID, seq=_WHOLE, values=_OBJECT),
     "Page": _object(events=_list({"$ref": _REF.format(model="Entry")}), next=_or_null(_WHOLE)),
     "Kinds": _object(
         version=_DATE, kinds=_list(_object(kind=_TEXT, shape=_or_null(_DATE), requires=_or_null(_TEXT), doc=_TEXT))

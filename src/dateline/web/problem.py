@@ -46,6 +46,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
     "denied": (HTTPStatus.FORBIDDEN, "The caller lacks a right"),
     "unknown-kind": (HTTPStatus.NOT_FOUND, "No version in force knows this kind of event"),
     "no-such-event": (HTTPStatus.NOT_FOUND, "There is no event of that id"),
+    "no-such-row": (HTTPStatus.NOT_FOUND, "There is no such row"),
     "not-found": (HTTPStatus.NOT_FOUND, "A row that the decision needs is not there"),
     "not-allowed": (HTTPStatus.METHOD_NOT_ALLOWED, "That is not done here"),
     "too-many": (HTTPStatus.CONFLICT, "There are more rows than the decision takes"),
