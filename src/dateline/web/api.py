@@ -4,113 +4,55 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from logging import ERROR
 from typing import Any, ClassVar, TypeAlias, TypeVar
-from urllib.parse import quote
-from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dateline.core.canon import canonical
 from dateline.core.catalogue import explained
-from dateline.core.decision import Decision
 from dateline.core.diff import Diff
 from dateline.core.entry import Page
 from dateline.core.event import Event
 from dateline.core.mask import masked
-from dateline.core.meta import Origin, Reason
-from dateline.core.model import faults, personal_fields
-from dateline.core.outcome import Committed, Preview
-from dateline.core.snapshot import Record, row_of
+from dateline.core.model import faults
 from dateline.core.version import Version
 from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused, StaleDiff
 from dateline.run import log
 from dateline.run.path import Given
 from dateline.run.runner import AsyncRunner
+from dateline.web.asked import (
+    Asked,
+    Call,
+    Correcting,
+    Otherwise,
+    cut_of,
+    given_of,
+    id_of,
+    instant_of,
+    key_of,
+    kind_of,
+    number_of,
+    word_of,
+)
 from dateline.web.caller import Authenticate, Caller, called
 from dateline.web.openapi import described
 from dateline.web.problem import Unserved, problem
-from dateline.web.view import stepped, viewed
+from dateline.web.view import committed, previewed, stepped, viewed
 
 __all__ = ["Api", "router"]
-
-MOST = 100
-"""Events of one page."""
 
 PATIENCE = 30
 """Seconds for which a caller may wait for an event."""
 
 _ROOM = 64 * 2**10
 """Bytes of a body beside the event's own."""
-
-
-class Because(BaseModel):
-    """Why, as `Reason`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    text: str
-    code: str | None = None
-    purpose: str | None = None
-    legal_basis: str | None = None
-
-
-class Asked(BaseModel):
-    """What a request to dispatch or preview holds.
-
-    Args:
-        input: The event's fields, in the shape of the version.
-        expects: Fingerprints, by row and field, of what must still be so.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    input: dict[str, Any] = {}
-    reason: str | Because | None = None
-    at: AwareDatetime | None = None
-    cause: UUID | None = None
-    expects: dict[str, dict[str, str]] | None = None
-
-
-class Otherwise(BaseModel):
-    """Another way to decide a recorded event: under another version, or with another input.
-
-    Args:
-        version: A date; for a difference, what stands is compared with that.
-        base: A date that takes the place of what stands.
-        input: Fields that should have been other than they were.
-    """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    version: date | None = None
-    base: date | None = None
-    input: dict[str, Any] | None = None
-
-
-class Correcting(Otherwise):
-    """A difference to perform, or part of it.
-
-    Args:
-        preview: Tell what performing it would do, and write nothing.
-        number: Of the correction that this will be, as the preview told it: so that nobody's came in between.
-        items: The keys of the differences to perform; all without it.
-    """
-
-    preview: bool = False
-    number: int | None = None
-    items: tuple[str, ...] | None = None
-    admit: bool = False
-    revoke: bool = False
-    closed: AwareDatetime | date | None = None
-    reason: str | Because | None = None
 
 
 B = TypeVar("B", bound=BaseModel)
@@ -123,15 +65,6 @@ class _Anything(PathConvertor):
 
 
 register_url_convertor("anything", _Anything())
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, from somebody who is known, under a version."""
-
-    request: Request
-    caller: Caller
-    version: Version
 
 
 Answer: TypeAlias = tuple[int, Any, Mapping[str, str]]
@@ -223,22 +156,22 @@ class Api:
 
     async def dispatch(self, call: Call) -> Answer:
         """Commit an event."""
-        _kind(call)
-        key = _key(call)
+        kind_of(call)
+        key = key_of(call)
         event, given = await self._asked(call)
         given["key"] = key
         done = await self._runner.dispatch(event, **given)
         beside = call.request.url.path.rpartition("/")[0]
-        return 201, _committed(done), {"location": f"{beside}/{done.event_id}"}
+        return 201, committed(done), {"location": f"{beside}/{done.event_id}"}
 
     async def preview(self, call: Call) -> Answer:
         """Tell what an event would do, and write nothing."""
-        rehearse = _one(call, "rehearse", ("0", "1")) == "1"
+        rehearse = word_of(call, "rehearse", ("0", "1")) == "1"
         event, given = await self._asked(call)
         made = await self._runner.preview(event, rehearse=rehearse, **given)
         if isinstance(made, Refused):
             raise made
-        return 200, _previewed(made, unmask=call.caller.unmasked), {}
+        return 200, previewed(made, unmask=call.caller.unmasked), {}
 
     async def _asked(self, call: Call) -> tuple[Event, Given]:
         """Return the event that a body describes, and what it is told beside it."""
@@ -246,7 +179,7 @@ class Api:
         day = call.version.date
         event = self._runner.event(call.request.path_params["kind"], asked.input, version=day)
         more: Given = {"version": day, "at": asked.at, "cause": asked.cause, "expects": asked.expects}  # type: ignore[typeddict-item]  # who acts comes next
-        return event, {**_given(call, asked.reason), **more}
+        return event, {**given_of(call, asked.reason), **more}
 
     async def _read(self, call: Call, what: type[B]) -> B:
         """Return what a body says.
@@ -280,8 +213,8 @@ class Api:
         """Show an event; with `?wait=`, seconds, it may still be on its way."""
         if call.request.path_params["id"] in self._runner.versions.kinds:
             raise Unserved("not-allowed", "a kind is dispatched: POST /events/{kind}", allow="POST")
-        id = _id(call)
-        patience = timedelta(seconds=_number(call, "wait", 0, (0, PATIENCE)))
+        id = id_of(call)
+        patience = timedelta(seconds=number_of(call, "wait", 0, (0, PATIENCE)))
         found = await self._runner.outcome(id, tenant=call.caller.tenant, patience=patience)
         if found is None:
             raise NoSuchEvent(f"there is no event {id}")
@@ -290,9 +223,9 @@ class Api:
     async def replay(self, call: Call) -> Answer:
         """Decide an event again, of what it saw; nothing is written."""
         asked = await self._read(call, Otherwise)
-        made = await self._runner.replay(_id(call), asked.version, tenant=call.caller.tenant)
+        made = await self._runner.replay(id_of(call), asked.version, tenant=call.caller.tenant)
         told = {
-            "event": _id(call),
+            "event": id_of(call),
             "version": made.version,
             "outcome": made.outcome,
             "reconstructed": list(made.reconstructed),
@@ -320,7 +253,7 @@ class Api:
             admit=asked.admit,
             revoke=asked.revoke,
             closed=asked.closed,
-            **_given(call, asked.reason),
+            **given_of(call, asked.reason),
         )
         return 200, done.document(), {}
 
@@ -328,21 +261,21 @@ class Api:
         if asked.base is not None and asked.version is None:
             raise Malformed("base is compared with version; send both", (("version", "is missing"),))
         versions = [one for one in (asked.base, asked.version) if one is not None]
-        return await self._runner.diff(_id(call), *versions, input=asked.input, tenant=call.caller.tenant)
+        return await self._runner.diff(id_of(call), *versions, input=asked.input, tenant=call.caller.tenant)
 
     async def timeline(self, call: Call) -> Answer:
         """Show a page of what happened to a subject."""
-        return self._page(call, await self._runner.trail(subject=call.request.path_params["subject"], **_cut(call)))
+        return self._page(call, await self._runner.trail(subject=call.request.path_params["subject"], **cut_of(call)))
 
     async def history(self, call: Call) -> Answer:
         """Show a page of what happened to a row."""
         table, key = call.request.path_params["table"], call.request.path_params["key"]
-        return self._page(call, await self._runner.trail(table=table, row=key, **_cut(call)))
+        return self._page(call, await self._runner.trail(table=table, row=key, **cut_of(call)))
 
     async def row(self, call: Call) -> Answer:
         """Show a row as the caller's own events left it: now, or at an instant, `?at=`."""
         table, key = call.request.path_params["table"], call.request.path_params["key"]
-        at = _instant(call, "at")
+        at = instant_of(call, "at")
         before = None if at is None else (await self._runner.as_of(at)).seq + 1
         page = await self._runner.trail(
             tenant=call.caller.tenant, table=table, row=key, newest_first=True, limit=1, after=before
@@ -398,109 +331,6 @@ class Api:
         return 200, described(self._runner.versions, version, base=base), {}
 
 
-def _key(call: Call) -> str:
-    """Return the request's key, which is the caller's own: nobody comes upon the answer to another's.
-
-    Raises:
-        Unserved: Without one.
-        Malformed: For one that a header cannot carry everywhere.
-
-    Source: draft-ietf-httpapi-idempotency-key-header, whose key is a string of RFC 8941; without its quotes it is taken too.
-    """
-    told = call.request.headers.get("idempotency-key", "").strip()
-    key = told[1:-1].replace('\\"', '"').replace("\\\\", "\\") if len(told) > 1 and told[0] == told[-1] == '"' else told
-    if key and not (key.isascii() and key.isprintable() and " " not in key):
-        raise Malformed("Idempotency-Key is ASCII without spaces", (("Idempotency-Key", "is ASCII without spaces"),))
-    if not key:
-        raise Unserved(
-            "key-missing", "send Idempotency-Key with a text of your own, and the same one when you send it again"
-        )
-    return f"{quote(call.caller.actor.id, safe='')}/{key}"
-
-
-def _id(call: Call) -> UUID:
-    told = call.request.path_params["id"]
-    found = _uuid(told)
-    if found is None:
-        raise NoSuchEvent("an event's id is a UUID")
-    return found
-
-
-def _uuid(told: str) -> UUID | None:
-    try:
-        return UUID(told)
-    except ValueError:
-        return None
-
-
-def _kind(call: Call) -> None:
-    """Refuse to dispatch to a recorded event, whose path is that of a kind."""
-    if _uuid(call.request.path_params["kind"]) is not None:
-        raise Unserved(
-            "not-allowed", "a recorded event can be read; dispatch to a kind: POST /events/{kind}", allow="GET"
-        )
-
-
-def _given(call: Call, reason: str | Because | None) -> Given:
-    """Return what every request tells beside its event."""
-    client = call.request.client
-    return {
-        "actor": call.caller.actor,
-        "tenant": call.caller.tenant,
-        "reason": Reason(**reason.model_dump()) if isinstance(reason, Because) else reason,
-        "origin": Origin(
-            request=(call.request.headers.get("x-request-id") or "")[:200] or None,
-            network=client.host if client else None,
-        ),
-    }
-
-
-def _one(call: Call, name: str, words: tuple[str, ...]) -> str | None:
-    """Return a parameter that takes one of some words; None without it."""
-    told = call.request.query_params.getlist(name)
-    if not told:
-        return None
-    if len(told) > 1 or told[0] not in words:
-        raise Malformed(f"{name} is {' or '.join(words)}", ((name, f"is {' or '.join(words)}"),))
-    return told[0]
-
-
-def _instant(call: Call, name: str) -> datetime | None:
-    told = call.request.query_params.getlist(name)
-    if not told:
-        return None
-    wanted = "is an instant with a time zone: 2024-07-01T09:30:00Z"
-    try:
-        found = datetime.fromisoformat(told[0])
-        if len(told) > 1 or found.tzinfo is None or len(told[0]) < len("2024-07-01T09:30Z"):
-            raise ValueError
-        return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Malformed(f"{name} {wanted}", ((name, wanted),)) from None
-
-
-def _number(call: Call, name: str, default: int, within: tuple[int, int]) -> int:
-    told = call.request.query_params.getlist(name)
-    if not told:
-        return default
-    digits = len(told) == 1 and told[0].isascii() and told[0].isdigit() and len(told[0]) < 20
-    least, most = within
-    if not (digits and least <= int(told[0]) <= most):
-        raise Malformed(f"{name} is a number from {least} to {most}", ((name, f"is a number from {least} to {most}"),))
-    return int(told[0])
-
-
-def _cut(call: Call) -> dict[str, Any]:
-    """Return what a page is cut by: `?after=`, `?limit=`, and `?order=newest`."""
-    order = _one(call, "order", ("oldest", "newest"))
-    made = {
-        "tenant": call.caller.tenant,
-        "limit": _number(call, "limit", MOST, (1, MOST)),
-        "newest_first": order == "newest",
-    }
-    return made | ({"after": _number(call, "after", 0, (0, 2**53))} if "after" in call.request.query_params else {})
-
-
 def _dated(version: Version, now: datetime) -> dict[str, str]:
     """Return the headers that tell the version, and when it ends.
 
@@ -513,55 +343,3 @@ def _dated(version: Version, now: datetime) -> dict[str, str]:
     if ends is not None:
         made["sunset"] = format_datetime(ends.astimezone(UTC), usegmt=True)
     return made
-
-
-def _committed(done: Committed) -> dict[str, Any]:
-    """Return what became of a request, without what rows and effects hold: the event itself tells that, as far as the caller may see it."""
-    return {
-        "event": done.event_id,
-        "seq": done.seq,
-        "kind": done.event.__kind__,
-        "version": done.version,
-        "recorded_at": done.recorded_at,
-        "repeated": done.repeated,
-        "operations": [
-            {"step": one.step, "verb": one.verb, "table": one.table, "row_key": one.row_key, **_who(one)}
-            for one in done.operations
-        ],
-        "effects": [
-            {"id": one.id, "step": one.step, "kind": one.kind, "state": one.state, **_who(one)} for one in done.effects
-        ],
-    }
-
-
-def _who(one: Any) -> dict[str, str]:
-    return {"handler": one.handler, "date": one.date}
-
-
-def _previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
-    decision = Decision.made(made.plan, made.version)
-    return {
-        "event": made.event_id,
-        "kind": made.event.__kind__,
-        "version": made.version,
-        "at": made.at,
-        "expires_at": made.expires_at,
-        "rehearsed": made.rehearsed,
-        "steps": [stepped(one, unmask=unmask) for one in decision.steps],
-        "fingerprints": made.fingerprints if unmask else _seen(made),
-    }
-
-
-def _seen(made: Preview) -> dict[str, dict[str, str]]:
-    """Return the fingerprints without those of personal values: whoever guesses a name can make its digest."""
-    hidden = {
-        (row_of(record), name)
-        for values in made.seen
-        for record in values
-        if isinstance(record, Record)
-        for name in personal_fields(type(record))
-    }
-    found = made.fingerprints
-    return {
-        row: {name: told for name, told in cells.items() if (row, name) not in hidden} for row, cells in found.items()
-    }

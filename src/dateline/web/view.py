@@ -1,4 +1,4 @@
-"""What a caller is shown of an event: in the shape of their version, and without the personal values that they may not see."""
+"""What a caller is shown: events in the shapes of their version, and nothing of the personal values that they may not see."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from datetime import date
 from typing import Any
 
 from dateline.core.canon import canonical, parsed
-from dateline.core.decision import OPEN, Decided
+from dateline.core.decision import OPEN, Decided, Decision
 from dateline.core.document import document
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.mask import masked
+from dateline.core.model import personal_fields
+from dateline.core.outcome import Committed, Preview
 from dateline.core.personal import MASK, Sealer, unsealed
+from dateline.core.snapshot import Record, row_of
 from dateline.core.version import Versions
 from dateline.errors import HandlerFault, Malformed, Refused
 
-__all__ = ["stepped", "viewed"]
+__all__ = ["committed", "previewed", "stepped", "viewed"]
 
 
 def viewed(entry: Entry, versions: Versions, version: date, *, unmask: bool) -> Mapping[str, Any]:
@@ -99,3 +102,56 @@ def _without(told: Any, secrets: set[bytes]) -> Any:
     if isinstance(told, list):
         return [_without(value, secrets) for value in told]
     return told
+
+
+def committed(done: Committed) -> dict[str, Any]:
+    """Return what became of a request, without what rows and effects hold: the event itself tells that, as far as the caller may see it."""
+    return {
+        "event": done.event_id,
+        "seq": done.seq,
+        "kind": done.event.__kind__,
+        "version": done.version,
+        "recorded_at": done.recorded_at,
+        "repeated": done.repeated,
+        "operations": [
+            {"step": one.step, "verb": one.verb, "table": one.table, "row_key": one.row_key, **_who(one)}
+            for one in done.operations
+        ],
+        "effects": [
+            {"id": one.id, "step": one.step, "kind": one.kind, "state": one.state, **_who(one)} for one in done.effects
+        ],
+    }
+
+
+def _who(one: Any) -> dict[str, str]:
+    return {"handler": one.handler, "date": one.date}
+
+
+def previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
+    """Return what a request would do as an object."""
+    decision = Decision.made(made.plan, made.version)
+    return {
+        "event": made.event_id,
+        "kind": made.event.__kind__,
+        "version": made.version,
+        "at": made.at,
+        "expires_at": made.expires_at,
+        "rehearsed": made.rehearsed,
+        "steps": [stepped(one, unmask=unmask) for one in decision.steps],
+        "fingerprints": made.fingerprints if unmask else _seen(made),
+    }
+
+
+def _seen(made: Preview) -> dict[str, dict[str, str]]:
+    """Return the fingerprints without those of personal values: whoever guesses a name can make its digest."""
+    hidden = {
+        (row_of(record), name)
+        for values in made.seen
+        for record in values
+        if isinstance(record, Record)
+        for name in personal_fields(type(record))
+    }
+    found = made.fingerprints
+    return {
+        row: {name: told for name, told in cells.items() if (row, name) not in hidden} for row, cells in found.items()
+    }

@@ -1,0 +1,230 @@
+"""What requests hold: bodies, parameters and headers, taken as described or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from starlette.requests import Request
+
+from dateline.core.meta import Origin, Reason
+from dateline.core.version import Version
+from dateline.errors import Malformed, NoSuchEvent
+from dateline.run.path import Given
+from dateline.web.caller import Caller
+from dateline.web.problem import Unserved
+
+__all__ = [
+    "Asked",
+    "Because",
+    "Call",
+    "Correcting",
+    "Otherwise",
+    "cut_of",
+    "given_of",
+    "id_of",
+    "instant_of",
+    "key_of",
+    "kind_of",
+    "number_of",
+    "word_of",
+]
+
+MOST = 100
+"""Events of one page."""
+
+
+class Because(BaseModel):
+    """Why, as `Reason`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    text: str
+    code: str | None = None
+    purpose: str | None = None
+    legal_basis: str | None = None
+
+
+class Asked(BaseModel):
+    """What a request to dispatch or preview holds.
+
+    Args:
+        input: The event's fields, in the shape of the version.
+        expects: Fingerprints, by row and field, of what must still be so.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    input: dict[str, Any] = {}
+    reason: str | Because | None = None
+    at: AwareDatetime | None = None
+    cause: UUID | None = None
+    expects: dict[str, dict[str, str]] | None = None
+
+
+class Otherwise(BaseModel):
+    """Another way to decide a recorded event: under another version, or with another input.
+
+    Args:
+        version: A date; for a difference, what stands is compared with that.
+        base: A date that takes the place of what stands.
+        input: Fields that should have been other than they were.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: date | None = None
+    base: date | None = None
+    input: dict[str, Any] | None = None
+
+
+class Correcting(Otherwise):
+    """A difference to perform, or part of it.
+
+    Args:
+        preview: Tell what performing it would do, and write nothing.
+        number: Of the correction that this will be, as the preview told it: so that nobody's came in between.
+        items: The keys of the differences to perform; all without it.
+    """
+
+    preview: bool = False
+    number: int | None = None
+    items: tuple[str, ...] | None = None
+    admit: bool = False
+    revoke: bool = False
+    closed: AwareDatetime | date | None = None
+    reason: str | Because | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, from somebody who is known, under a version."""
+
+    request: Request
+    caller: Caller
+    version: Version
+
+
+def key_of(call: Call) -> str:
+    """Return the request's key, which is the caller's own: nobody comes upon the answer to another's.
+
+    Raises:
+        Unserved: Without one.
+        Malformed: For one that a header cannot carry everywhere.
+
+    Source: draft-ietf-httpapi-idempotency-key-header, whose key is a string of RFC 8941; without its quotes it is taken too.
+    """
+    told = call.request.headers.get("idempotency-key", "").strip()
+    key = told[1:-1].replace('\\"', '"').replace("\\\\", "\\") if len(told) > 1 and told[0] == told[-1] == '"' else told
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        raise Malformed("Idempotency-Key is ASCII without spaces", (("Idempotency-Key", "is ASCII without spaces"),))
+    if not key:
+        raise Unserved(
+            "key-missing", "send Idempotency-Key with a text of your own, and the same one when you send it again"
+        )
+    return f"{quote(call.caller.actor.id, safe='')}/{key}"
+
+
+def id_of(call: Call) -> UUID:
+    """Return the id of the event that a path names.
+
+    Raises:
+        NoSuchEvent: For what can be none.
+    """
+    told = call.request.path_params["id"]
+    found = _uuid(told)
+    if found is None:
+        raise NoSuchEvent("an event's id is a UUID")
+    return found
+
+
+def _uuid(told: str) -> UUID | None:
+    try:
+        return UUID(told)
+    except ValueError:
+        return None
+
+
+def kind_of(call: Call) -> None:
+    """Refuse to dispatch to a recorded event, whose path is that of a kind."""
+    if _uuid(call.request.path_params["kind"]) is not None:
+        raise Unserved(
+            "not-allowed", "a recorded event can be read; dispatch to a kind: POST /events/{kind}", allow="GET"
+        )
+
+
+def given_of(call: Call, reason: str | Because | None) -> Given:
+    """Return what every request tells beside its event."""
+    client = call.request.client
+    return {
+        "actor": call.caller.actor,
+        "tenant": call.caller.tenant,
+        "reason": Reason(**reason.model_dump()) if isinstance(reason, Because) else reason,
+        "origin": Origin(
+            request=(call.request.headers.get("x-request-id") or "")[:200] or None,
+            network=client.host if client else None,
+        ),
+    }
+
+
+def word_of(call: Call, name: str, words: tuple[str, ...]) -> str | None:
+    """Return a parameter that takes one of some words; None without it."""
+    told = call.request.query_params.getlist(name)
+    if not told:
+        return None
+    if len(told) > 1 or told[0] not in words:
+        raise Malformed(f"{name} is {' or '.join(words)}", ((name, f"is {' or '.join(words)}"),))
+    return told[0]
+
+
+def instant_of(call: Call, name: str) -> datetime | None:
+    """Return a parameter that is an instant, in UTC; None without it.
+
+    Raises:
+        Malformed: For anything else.
+    """
+    told = call.request.query_params.getlist(name)
+    if not told:
+        return None
+    wanted = "is an instant with a time zone: 2024-07-01T09:30:00Z"
+    try:
+        found = datetime.fromisoformat(told[0])
+        if len(told) > 1 or found.tzinfo is None or len(told[0]) < len("2024-07-01T09:30Z"):
+            raise ValueError
+        return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Malformed(f"{name} {wanted}", ((name, wanted),)) from None
+
+
+def number_of(call: Call, name: str, default: int, within: tuple[int, int]) -> int:
+    """Return a parameter that is a whole number.
+
+    Args:
+        within: The least and the most that it may be.
+
+    Raises:
+        Malformed: For anything else.
+    """
+    told = call.request.query_params.getlist(name)
+    if not told:
+        return default
+    digits = len(told) == 1 and told[0].isascii() and told[0].isdigit() and len(told[0]) < 20
+    least, most = within
+    if not (digits and least <= int(told[0]) <= most):
+        raise Malformed(f"{name} is a number from {least} to {most}", ((name, f"is a number from {least} to {most}"),))
+    return int(told[0])
+
+
+def cut_of(call: Call) -> dict[str, Any]:
+    """Return what a page is cut by: `?after=`, `?limit=`, and `?order=newest`."""
+    order = word_of(call, "order", ("oldest", "newest"))
+    made = {
+        "tenant": call.caller.tenant,
+        "limit": number_of(call, "limit", MOST, (1, MOST)),
+        "newest_first": order == "newest",
+    }
+    return made | ({"after": number_of(call, "after", 0, (0, 2**53))} if "after" in call.request.query_params else {})
