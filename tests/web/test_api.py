@@ -55,7 +55,7 @@ class Base(DeclarativeBase):
 class Patient(Base):
     __tablename__ = "patient"
     id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[Personal[str]]
+    name: Mapped[str]
     doses: Mapped[int] = mapped_column(default=0)
 
 

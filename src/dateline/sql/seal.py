@@ -25,7 +25,9 @@ class RowSealer:
     def __init__(self, versions: Versions) -> None:
         self._personal: dict[Any, dict[str, str]] = {}
         self._subjects: dict[Any, str] = {}
-        for record in versions.records:
+        # Those that snapshots use too, wherever they stand: a mark that is not seen would leave a value in the clear for ever.
+        used = (field.record for cascade in versions.cascades() for field in cascade.fields if field.record is not None)
+        for record in dict.fromkeys((*versions.records, *used)):
             columns = record.__table__.__mapper__.columns
             known = self._personal.setdefault(record.__table__, self._own(record.__table__))
             known.update({columns[name].name: name for name in personal_fields(record) if name in columns})
