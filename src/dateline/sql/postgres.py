@@ -28,7 +28,7 @@ __all__ = ["SESSION", "Postgres", "PostgresReading"]
 SESSION = (
     "SET default_transaction_isolation = 'serializable'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; "
     "SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex'; "
-    "SET client_encoding = 'UTF8'"
+    "SET client_encoding = 'UTF8'; SET enable_seqscan = off"
 )
 """What every session is pinned to: the server's text of a row depends on these, and the guard compares texts."""
 
