@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dateline.core.access import Access, Look
 from dateline.core.amendment import Drop, Replace
 from dateline.core.effect import Effect, Retry
 from dateline.core.entry import Entry, Page
@@ -16,6 +17,7 @@ from dateline.core.notice import Notice
 from dateline.core.operation import Assigned, Delete, Insert, Update
 from dateline.core.outcome import Committed, Preview
 from dateline.core.parse import decide
+from dateline.core.pin import Pin
 from dateline.core.plan import Plan
 from dateline.core.query import rows, value
 from dateline.core.shape import downgrade, upgrade
@@ -87,6 +89,7 @@ else:
 
 
 __all__ = [
+    "Access",
     "Actor",
     "AnswerLost",
     "Assigned",
@@ -113,6 +116,7 @@ __all__ = [
     "Insert",
     "Instant",
     "KeyReused",
+    "Look",
     "Malformed",
     "Meta",
     "NotFound",
@@ -120,6 +124,7 @@ __all__ = [
     "Origin",
     "Page",
     "Personal",
+    "Pin",
     "Plan",
     "Preview",
     "Reason",

@@ -18,7 +18,7 @@ from dateline.core.draft import Draft, drafted
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.meta import Meta
-from dateline.core.outcome import Committed, Preview, Values, Wrote, compare, request_digest
+from dateline.core.outcome import Committed, Preview, Shown, Values, Wrote, compare, request_digest
 from dateline.core.personal import ERASED, unsealed
 from dateline.core.plan import Plan
 from dateline.core.request import Apart, Broken, Claim, Ending, Flow, Pause, Request, Seen, Store
@@ -43,7 +43,7 @@ from dateline.errors import (
     UnknownVersion,
 )
 
-__all__ = ["committed_from", "constraint_refused", "fitted", "flow", "meta_of", "recorded", "snapshots_of"]
+__all__ = ["allowed", "committed_from", "constraint_refused", "fitted", "flow", "meta_of", "recorded", "snapshots_of"]
 
 ALONE_AFTER = 5
 """Tries lost in the queue of its subjects, after which a writer queues behind all that still lose."""
@@ -80,7 +80,7 @@ def flow(request: Request, versions: Versions, store: Store) -> Flow[Committed |
         Refused: As the tree in `errors` says; recorded first, unless this is a preview or the kind opts out.
         Contention: From outside, when the time budget is spent.
     """
-    tries = _Tries(look=isinstance(request.expects, Preview) and request.ending is Ending.COMMIT)
+    tries = _Tries(look=isinstance(request.expects, Shown) and request.ending is Ending.COMMIT)
     try:
         while True:
             try:
@@ -222,26 +222,20 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
     """Return the event with its meta, and what decides it."""
     event = request.event
     expects = request.expects
-    _allowed(type(event), request)
-    if isinstance(expects, Preview):
-        then = expects.event.meta
-        if expects.event != event or (then.actor, then.tenant) != (request.actor, request.tenant):
-            raise Malformed(
-                "the preview is of another event, actor or tenant; dispatch what was previewed, or preview this"
-            )
-        if request.now > expects.expires_at:
-            raise PreviewExpired(
-                f"the preview could be committed until {expects.expires_at.isoformat()}; preview again"
-            )
-        event = event.with_meta(expects.event.meta)
-        _dispatchable(versions.asked(expects.version), versions, request)
-        return event, _deciding(versions.for_event(event, expects.version), event, request)
-    late = request.at is not None or request.version == "as-of-occurred"
+    allowed(type(event), request)
+    shown = expects if isinstance(expects, Shown) else None
+    late = request.at is not None or request.version == "as-of-occurred" if shown is None else shown.late
     if late and BACKDATE not in request.actor.rights:
         raise Denied(
             f"{request.actor.id} lacks the right {BACKDATE!r}, which at= and version='as-of-occurred' require",
             right=BACKDATE,
         )
+    if shown is not None:
+        event = event.with_meta(shown.adopted(event, meta_of(request, shown.version, late, root)))
+        if request.now > shown.expires_at:
+            raise PreviewExpired(f"the preview could be committed until {shown.expires_at.isoformat()}; preview again")
+        _dispatchable(versions.asked(shown.version), versions, request)
+        return event, _deciding(versions.for_event(event, shown.version), event, request)
     if late and request.reason is None:
         raise Denied("back-dating needs a reason: pass reason=", right=BACKDATE)
     version = versions.choose(request.version, request.now, occurred=request.at)
@@ -272,7 +266,12 @@ def _dispatchable(version: Version, versions: Versions, request: Request) -> Non
         )
 
 
-def _allowed(shape: type[Event], request: Request) -> None:
+def allowed(shape: type[Event], request: Request) -> None:
+    """Refuse an actor who lacks the right that a kind requires.
+
+    Raises:
+        Denied: Naming it.
+    """
     needs = shape.__requires__
     if needs is not None and needs not in request.actor.rights:
         raise Denied(f"{request.actor.id} lacks the right {needs!r}, which {shape.__kind__} requires", right=needs)
@@ -281,7 +280,7 @@ def _allowed(shape: type[Event], request: Request) -> None:
 def _deciding(cascade: Cascade, event: Event, request: Request) -> Cascade:
     """Return what decides, where it can: an older shape is no way around a right, and what has no word for the event says so here."""
     if cascade.event is not type(event):
-        _allowed(cascade.event, request)
+        allowed(cascade.event, request)
     cascade.shaped(event)
     return cascade
 
@@ -364,7 +363,7 @@ def _decided(request: Request, cascade: Cascade, event: Event, seen: Seen) -> tu
         plan = cascade.decide(event, snapshots_of(cascade, seen.values))
         if plan.rejections:
             raise Rejected(plan.rejections)
-        if isinstance(request.expects, Preview) and plan != request.expects.plan:
+        if isinstance(request.expects, Shown) and not request.expects.decides(plan):
             raise StaleSnapshot(
                 (),
                 "what was seen is unchanged, but the rules now decide otherwise than the preview showed; preview again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,11 +12,12 @@ from uuid import UUID
 from dateline import errors
 from dateline.core.canon import Verbatim, canonical, digest
 from dateline.core.event import Event
+from dateline.core.meta import Meta
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Field, Record, fingerprint, row_of
 from dateline.errors import Difference, Malformed, Refused, Rejected, Rejection, StaleSnapshot
 
-__all__ = ["Committed", "Expects", "Performed", "Preview", "Removal", "Told", "Wrote"]
+__all__ = ["Committed", "Expects", "Performed", "Preview", "Removal", "Shown", "State", "Told", "Wrote"]
 
 Values: TypeAlias = tuple[Any, ...]
 
@@ -103,8 +105,51 @@ class Committed:
         return self.told()[1]
 
 
+class Shown(ABC):
+    """A plan that was shown to somebody, and can be committed as that very plan by `dispatch(event, expects=…)`.
+
+    Args:
+        event_id: The id that the event gets then; `version` and `at` those of its meta.
+        expires_at: Until when.
+    """
+
+    __slots__ = ()
+
+    event_id: UUID
+    version: date
+    at: datetime
+    expires_at: datetime
+
+    @property
+    @abstractmethod
+    def late(self) -> bool:
+        """Whether it is recorded later than it happened."""
+
+    @abstractmethod
+    def adopted(self, event: Event, meta: Meta) -> Meta:
+        """Return the meta under which an event is committed as it was shown.
+
+        Args:
+            meta: What the request would give it.
+
+        Raises:
+            Malformed: Where something else was shown, or to somebody else.
+        """
+
+    @abstractmethod
+    def differences(self, fields: tuple[Field, ...], seen: tuple[Values, ...]) -> tuple[Difference, ...]:
+        """Return what is no longer as it was seen."""
+
+    @abstractmethod
+    def decides(self, plan: Plan) -> bool:
+        """Tell whether a plan is the one that was shown."""
+
+
+OTHERWISE = "the preview is of another event, actor or tenant; dispatch what was previewed, or preview this"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class Preview(Shown):
     """What a dispatch would do now; nothing is written.
 
     Args:
@@ -127,17 +172,62 @@ class Preview:
     @property
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """A digest for each field of each row that the decision saw; send back those that must still be so."""
-        found: dict[str, dict[str, str]] = {}
-        for values in self.seen:
-            for record in values:
-                if isinstance(record, Record):
-                    cells = {name: fingerprint(record, (name,)) for name in type(record).model_fields}
-                    found.setdefault(row_of(record), {}).update(cells)
-        return found
+        return fingerprints(self.seen)
+
+    @property
+    def late(self) -> bool:
+        """Whether it is recorded later than it happened."""
+        return self.event.meta.late
+
+    def adopted(self, event: Event, meta: Meta) -> Meta:
+        """As `Shown.adopted`."""
+        then = self.event.meta
+        if self.event != event or (then.actor, then.tenant) != (meta.actor, meta.tenant):
+            raise Malformed(OTHERWISE)
+        return then
+
+    def differences(self, fields: tuple[Field, ...], seen: tuple[Values, ...]) -> tuple[Difference, ...]:
+        """As `Shown.differences`."""
+        return _since(self, fields, seen)
+
+    def decides(self, plan: Plan) -> bool:
+        """As `Shown.decides`."""
+        return self.plan == plan
 
 
-Expects: TypeAlias = Preview | Refused | Mapping[str, Mapping[str, str]]
-"""What the caller saw: a preview, or fingerprints by row (`table/key`) and field."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What a decision would see now.
+
+    Args:
+        event: The event as far as it is known: fields that no query asks for may be missing.
+        fields: Those of the snapshots; `seen` the rows or the value that each holds.
+    """
+
+    version: date
+    event: Event
+    fields: tuple[Field, ...] = field(repr=False)
+    seen: tuple[Values, ...] = field(repr=False)
+
+    @property
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """As those of a preview."""
+        return fingerprints(self.seen)
+
+
+def fingerprints(seen: tuple[Values, ...]) -> dict[str, dict[str, str]]:
+    """Return a digest for each field of each row."""
+    found: dict[str, dict[str, str]] = {}
+    for values in seen:
+        for record in values:
+            if isinstance(record, Record):
+                cells = {name: fingerprint(record, (name,)) for name in type(record).model_fields}
+                found.setdefault(row_of(record), {}).update(cells)
+    return found
+
+
+Expects: TypeAlias = Shown | Refused | Mapping[str, Mapping[str, str]]
+"""What the caller saw: a preview, the promise of one, or fingerprints by row (`table/key`) and field."""
 
 
 def compare(expects: Expects, fields: tuple[Field, ...], seen: tuple[Values, ...]) -> None:
@@ -146,8 +236,8 @@ def compare(expects: Expects, fields: tuple[Field, ...], seen: tuple[Values, ...
     Raises:
         StaleSnapshot: Naming rows and fields.
     """
-    if isinstance(expects, Preview):
-        differences = _since(expects, fields, seen)
+    if isinstance(expects, Shown):
+        differences = expects.differences(fields, seen)
     elif isinstance(expects, Refused):
         raise expects
     elif _fingerprints(expects):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from dateline.core.canon import DEEPEST, plain
 from dateline.core.event import Event
@@ -14,7 +16,7 @@ from dateline.core.snapshot import Snapshot
 from dateline.core.version import Versions
 from dateline.errors import Malformed, NotCanonical
 
-__all__ = ["decide", "parse"]
+__all__ = ["decide", "parse", "partial"]
 
 E = TypeVar("E", bound=Event)
 
@@ -57,6 +59,43 @@ def parse(shape: type[E], body: bytes | str | Mapping[str, Any], largest: int) -
     except NotCanonical as error:
         raise Malformed(f"not a valid {shape.__qualname__}: {error}") from None
     return made
+
+
+def partial(shape: type[E], known: Mapping[str, Any]) -> E:
+    """Return an event of which only some fields are known; it is no event yet, and good for asking what it would see.
+
+    Args:
+        known: Values by field; a text stands for what it says where the field is of another type: "7", "true", '["a"]'.
+
+    Raises:
+        Malformed: For what is no field, or no value of one; naming each, without the values.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for name, told in known.items():
+        info = shape.model_fields.get(name)
+        if info is None:
+            problems.append((name, "is no field of it"))
+            continue
+        kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        try:
+            values[name] = _told(TypeAdapter(kind), told)
+        except ValidationError as error:
+            problems += [(name, found["msg"]) for found in error.errors(include_input=False, include_url=False)[:1]]
+    if problems:
+        raise Malformed(f"not a valid {shape.__qualname__}: {', '.join(name for name, _ in problems)}", tuple(problems))
+    return shape.model_construct(set(values), **values)
+
+
+def _told(of: TypeAdapter[Any], told: Any) -> Any:
+    if not isinstance(told, str):
+        return of.validate_python(told, strict=True)
+    try:
+        return of.validate_strings(told)
+    except ValidationError:
+        if told[:1] not in ("[", "{"):
+            raise
+        return of.validate_json(told, strict=True)
 
 
 def decide(event: Event, *snapshots: Snapshot, version: date | str, versions: Versions) -> Plan:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from dateline.core.access import Access, Look
 from dateline.core.draft import Draft
 from dateline.core.entry import Entry, Page
 from dateline.core.erase import erasure, reasoned
@@ -20,7 +21,7 @@ from dateline.core.event import Event
 from dateline.core.flow import flow, meta_of, recorded
 from dateline.core.meta import Actor, Meta, Origin, Reason
 from dateline.core.notice import Notice
-from dateline.core.outcome import Committed, Expects, Preview
+from dateline.core.outcome import Committed, Expects, Preview, Shown
 from dateline.core.parse import parse
 from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
@@ -31,11 +32,12 @@ from dateline.run.clock import Clock, chance, new_id, now
 from dateline.run.engine import dialect_of
 from dateline.run.loading import load
 from dateline.run.settings import Settings
+from dateline.sql.access import Accesses
 from dateline.sql.feed import Following, Wanted
 from dateline.sql.store import SqlStore
 from dateline.sql.trail import Filters
 
-__all__ = ["Asked", "Given", "Heard", "Path", "heard"]
+__all__ = ["Asked", "Given", "Heard", "Looked", "Path", "heard"]
 
 
 class Given(TypedDict, total=False):
@@ -49,7 +51,7 @@ class Given(TypedDict, total=False):
         key: The request's key: the same key with the same request gets the same answer, and happens once, whoever sends it.
         at: When it happened, where that is not now; needs the right "backdate" and a reason.
         version: A date, its ISO text, or "as-of-occurred"; without it, the newest in force.
-        expects: What the caller saw: a preview, or fingerprints by row and field.
+        expects: What the caller saw: a preview, the promise of one, or fingerprints by row and field.
         origin: Where the request came from.
     """
 
@@ -78,6 +80,23 @@ class Asked(TypedDict, total=False):
     cause: UUID | None
     since: date | None
     until: date | None
+    after: int | None
+    limit: int
+    newest_first: bool
+
+
+class Looked(TypedDict, total=False):
+    """Which accesses are wanted.
+
+    Args:
+        subject: Those to this one; `actor` those by this one.
+        after: The number of the last that was seen.
+        limit: At most so many; a hundred without it.
+    """
+
+    tenant: str
+    subject: str | None
+    actor: str | None
     after: int | None
     limit: int
     newest_first: bool
@@ -124,6 +143,7 @@ class Path:
             raise TypeError(f"clock= is a function that gives the present, not {type(clock).__name__}")
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
+        self._accesses = Accesses(self.store.dialect)
         self.bell, self._left = bell_of(made.url), False
         # Those of which a program has yet to be told that they end.
         self._ending = {found.date: found for found in self.versions.versions if found.deprecated is not None}
@@ -175,7 +195,7 @@ class Path:
         return Request(
             event=event,
             ending=ending,
-            id=expects.event_id if isinstance(expects, Preview) else spare,
+            id=expects.event_id if isinstance(expects, Shown) else spare,
             spare=spare,
             now=moment,
             seed=seed,
@@ -258,6 +278,19 @@ class Path:
         """
         _known("trail", Filters.__dataclass_fields__, asked)
         return self.store.trail.page(Filters(**asked), self.versions)
+
+    def looking(self, *looks: Look) -> Flow[int]:
+        """Record that somebody looks at somebody's data; return at how many."""
+        return self._accesses.recorded(looks)
+
+    def looked(self, asked: Looked) -> Flow[tuple[Access, ...]]:
+        """List who looked at whom.
+
+        Raises:
+            TypeError: For a filter that there is not.
+        """
+        _known("accesses", Looked.__annotations__, asked)
+        return self._accesses.listed(**asked)
 
     def following(self, after: str | None, wanted: Wanted) -> Flow[Following]:
         """Find where a follower of the feed begins."""

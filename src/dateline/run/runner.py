@@ -16,13 +16,15 @@ from uuid import UUID
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
+from dateline.core.access import Access, Look
 from dateline.core.correction import Correction
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
 from dateline.core.entry import Entry, Page
 from dateline.core.event import Event
 from dateline.core.notice import Notice
-from dateline.core.outcome import Committed, Preview
+from dateline.core.outcome import Committed, Preview, State
+from dateline.core.pin import Pin
 from dateline.core.request import Apart, Flow
 from dateline.core.version import Versions
 from dateline.errors import Refused
@@ -34,9 +36,11 @@ from dateline.run.connection import AsyncConnection, Connection, async_drive, dr
 from dateline.run.correct import Choice, correcting
 from dateline.run.engine import async_engine, engine, in_memory
 from dateline.run.moment import AsyncMoment, Moment, drifted, reached
-from dateline.run.path import Asked, Given, Heard, Path, heard
+from dateline.run.path import Asked, Given, Heard, Looked, Path, heard
+from dateline.run.pin import first_pinned, pinning, pins
 from dateline.run.replay import comparing, diffing, replaying
 from dateline.run.settings import Settings
+from dateline.run.state import stating
 from dateline.run.together import AsyncTogether, Together, async_together, together
 from dateline.sql.drift import Drift
 from dateline.sql.sequencer import sequence
@@ -109,6 +113,17 @@ class Runner(Path):
                 meanwhile, keys of new rows, are not given back on PostgreSQL, so the next row's key may leave some out.
         """
         return self._driven(self.previewing(event, given, rehearse=rehearse))
+
+    def state(self, kind: str, known: Mapping[str, Any], **given: Unpack[Given]) -> State:
+        """Return what an event of a kind would see now, with fingerprints: what a form shows before it is sent.
+
+        Args:
+            known: The event's fields by which something is read; texts stand for what they say.
+
+        Raises:
+            Malformed: Where one is missing.
+        """
+        return self._driven(stating(self, kind, known, given))
 
     def erase(self, subject: str, **given: Unpack[Given]) -> Committed:
         """Have a subject's personal values leave the trail: an event, which needs the right "erase" and a reason.
@@ -265,6 +280,30 @@ class Runner(Path):
         """Wait for an event, by its id or its request key, and return it; None when patience ends before it is there."""
         return self._driven(self.awaiting(of, tenant), budget=patience)
 
+    def look(self, *looks: Look) -> int:
+        """Record who is about to see whose data, before it is shown; return at how many subjects that was."""
+        return self._driven(self.looking(*looks))
+
+    def accesses(self, **asked: Unpack[Looked]) -> tuple[Access, ...]:
+        """Return who looked at whom: at a subject, `subject=`, or who it was that an actor looked at, `actor=`; oldest first."""
+        return self._driven(self.looked(asked))
+
+    def pin(self, caller: str, to: date | str, **given: Unpack[Given]) -> Committed:
+        """Have a caller stay at a version from now on; an event, which needs the right "pin".
+
+        Raises:
+            UnknownVersion: Where there is none such, or none in force.
+        """
+        return self._driven(pinning(self, caller, to, given))
+
+    def pinned(self, caller: str, **given: Unpack[Given]) -> Pin:
+        """Return where a caller stands; at their first call they are pinned to the newest version in force."""
+        return self._driven(first_pinned(self, caller, given))
+
+    def pins(self, *, tenant: str = "") -> tuple[Pin, ...]:
+        """Return where all callers of a tenant stand, by name."""
+        return self._driven(pins(self, tenant))
+
     def sequence(self) -> int:
         """Give all events that can be seen their positions in the feed; return how many there were."""
         return self._driven(sequence(self.store.dialect))
@@ -402,6 +441,10 @@ class AsyncRunner(Path):
         """As `Runner.preview`."""
         return await self._driven(self.previewing(event, given, rehearse=rehearse))
 
+    async def state(self, kind: str, known: Mapping[str, Any], **given: Unpack[Given]) -> State:
+        """As `Runner.state`."""
+        return await self._driven(stating(self, kind, known, given))
+
     async def erase(self, subject: str, **given: Unpack[Given]) -> Committed:
         """As `Runner.erase`."""
         return await self._driven(self.erasing(subject, given))
@@ -501,6 +544,26 @@ class AsyncRunner(Path):
     ) -> Entry | None:
         """As `Runner.outcome`."""
         return await self._driven(self.awaiting(of, tenant), budget=patience)
+
+    async def look(self, *looks: Look) -> int:
+        """As `Runner.look`."""
+        return await self._driven(self.looking(*looks))
+
+    async def accesses(self, **asked: Unpack[Looked]) -> tuple[Access, ...]:
+        """As `Runner.accesses`."""
+        return await self._driven(self.looked(asked))
+
+    async def pin(self, caller: str, to: date | str, **given: Unpack[Given]) -> Committed:
+        """As `Runner.pin`."""
+        return await self._driven(pinning(self, caller, to, given))
+
+    async def pinned(self, caller: str, **given: Unpack[Given]) -> Pin:
+        """As `Runner.pinned`."""
+        return await self._driven(first_pinned(self, caller, given))
+
+    async def pins(self, *, tenant: str = "") -> tuple[Pin, ...]:
+        """As `Runner.pins`."""
+        return await self._driven(pins(self, tenant))
 
     async def sequence(self) -> int:
         """As `Runner.sequence`."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -28,6 +30,7 @@ from dateline.sql.types import Id, Instant
 
 __all__ = [
     "TRAIL",
+    "access",
     "attempt",
     "change",
     "claim",
@@ -242,4 +245,24 @@ incarnation = Table(
     TRAIL,
     Column("id", Id(), primary_key=True),
     Column("began_at", Instant(), nullable=False),
+)
+
+# Who looked at whom. No part of any digest: what is read changes nothing that was recorded.
+access = Table(
+    "dateline_access",
+    TRAIL,
+    Column("number", _big, Identity(), primary_key=True),
+    Column("at", Instant(), nullable=False),
+    Column("tenant", String(200), nullable=False),
+    Column("subject", String(400), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("door", String(20), nullable=False),
+    Column("view", String(40), nullable=False),
+    Column("event", Id()),
+    Column("unmasked", Boolean, nullable=False),
+    Column("outcome", String(12), nullable=False),
+    Column("reason", Text),
+    Index("dateline_access_subject", "tenant", "subject", "number"),
+    Index("dateline_access_actor", "tenant", "actor", "number"),
 )

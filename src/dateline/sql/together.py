@@ -36,7 +36,8 @@ def opening(dialect: Dialect, *, own: bool, idle: bool) -> Flow[None]:
             f"the session's transaction is {str(level.rows[0][0]).upper()}, where updates can be lost; "
             'open it with session.connection(execution_options={"isolation_level": "SERIALIZABLE"})'
         )
-    pins = [pin.strip() for pin in SESSION.split(";") if "isolation" not in pin]
+    # How the caller's own queries are planned is the caller's business; no text depends on it.
+    pins = [pin.strip() for pin in SESSION.split(";") if "isolation" not in pin and "enable_" not in pin]
     yield Batch(tuple(Statement(pin.replace("SET ", "SET LOCAL ", 1), name="join") for pin in pins))
 
 
