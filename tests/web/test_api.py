@@ -2,228 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from fastapi import FastAPI
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from starlette.requests import HTTPConnection
+from pydantic import SecretStr
 
-from dateline import (
-    Actor,
-    AsyncRunner,
-    DatelineError,
-    Effect,
-    Event,
-    Insert,
-    Personal,
-    Record,
-    Reject,
-    Runner,
-    Snapshot,
-    Update,
-    Versions,
-    Yields,
-    check,
-    downgrade,
-    given,
-    handler,
-    rows,
-    upgrade,
-)
-from dateline.core.version import Version
+from dateline import AsyncRunner, DatelineError
 from dateline.run.settings import Settings
-from dateline.web.api import Api, _dated, router
-from dateline.web.caller import Caller
+from dateline.web.api import Api, router
 from dateline.web.problem import PROBLEMS
-from tests.web.serving import served
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Patient(Base):
-    __tablename__ = "patient"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    doses: Mapped[int] = mapped_column(default=0)
-
-
-class Sick(Record[Patient], subject="patient:{id}"):
-    id: str
-    name: Personal[str]
-    doses: int
-
-
-class Sight(Snapshot):
-    patient: Sick = rows(Patient.id == given("patient"))
-
-
-class Admit(Event, kind="admit", subjects=("patient:{patient}",)):
-    """A patient comes in."""
-
-    patient: str
-    name: Personal[str]
-
-
-class Prescribe(Event, kind="prescribe", subjects=("patient:{patient}",)):
-    """A doctor prescribes."""
-
-    patient: str
-    dose: str
-    note: Personal[str] = ""
-
-
-class InMg(Event, kind="prescribe", subjects=("patient:{patient}",)):
-    """A doctor prescribes, in milligrams."""
-
-    patient: str
-    dose_mg: int
-    remark: Personal[str] = ""
-
-
-class Close(Event, kind="close", requires="close", subjects=("patient:{patient}",)):
-    """A file is closed."""
-
-    patient: str
-
-
-class Word(Event, kind="word", subjects=("patient:{patient}",)):
-    """A word, of which nobody thought then that it is about a person."""
-
-    patient: str
-    text: str
-
-
-class Whisper(Event, kind="word", subjects=("patient:{patient}",)):
-    """A word that is nobody's business."""
-
-    patient: str
-    words: Personal[str]
-
-
-class Tell(Effect, kind="tell", key="{patient}", subject="patient:{patient}"):
-    patient: str
-    text: Personal[str]
-
-
-@handler
-def admit(event: Admit) -> Yields[Insert[Patient]]:
-    yield Insert(Patient, id=event.patient, name=event.name, doses=0)
-
-
-@check
-def dose_is_told(event: Prescribe) -> Yields[Reject]:
-    if not event.dose.endswith(" mg"):
-        yield Reject("dose.unit", "in mg, please", field="dose")
-
-
-@handler
-def prescribe(event: Prescribe, seen: Sight) -> Yields[Update[Patient] | Tell]:
-    yield Update(seen.patient, doses=seen.patient.doses + 1)
-    yield Tell(patient=event.patient, text=f"{seen.patient.name}: {event.dose}")
-
-
-@upgrade
-def in_mg(old: Prescribe) -> InMg:
-    return InMg(patient=old.patient, dose_mg=int(old.dose.split()[0]), remark=old.note)
-
-
-@downgrade
-def as_text(new: InMg) -> Prescribe:
-    return Prescribe(patient=new.patient, dose=f"{new.dose_mg} mg", note=new.remark)
-
-
-@upgrade
-def whispered(old: Word) -> Whisper:
-    return Whisper(patient=old.patient, words=old.text)
-
-
-@downgrade
-def said(new: Whisper) -> Word:
-    return Word(patient=new.patient, text=new.words)
-
-
-VERSIONS = Versions.of(
-    {
-        "2018-07-30": [Admit, Prescribe, Close, Word, admit, dose_is_told, prescribe],
-        "2021-10-04": [InMg, Whisper, in_mg, as_text, whispered, said],
-    }
-)
-OLD, NEW = "2018-07-30", "2021-10-04"
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    told: Any
-
-    @property
-    def word(self) -> str:
-        return str(self.told["type"]).rpartition(":")[2]
-
-
-@dataclass
-class Client:
-    """Whoever speaks HTTP."""
-
-    port: int
-    runner: Runner
-
-    def ask(self, method: str, path: str, body: Any = None, *, me: str | None = "nurse", **headers: str) -> Answer:
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        told |= {"authorization": f"Bearer {me}"} if me is not None else {}
-        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, raw, told)
-            found = connection.getresponse()
-            return Answer(found.status, {k.lower(): v for k, v in found.getheaders()}, json.loads(found.read()))
-        finally:
-            connection.close()
-
-    def send(self, kind: str, body: Any, key: str | None = None, **given: Any) -> Answer:
-        return self.ask("POST", f"/api/events/{kind}", body, idempotency_key=key or uuid4().hex, **given)
-
-    def admit(self, patient: str = "ann", **given: Any) -> Answer:
-        return self.send("admit", {"input": {"patient": patient, "name": f"secret {patient}"}}, **given)
-
-
-def authenticate(connection: HTTPConnection) -> Caller | None:
-    """Take the token as `tenant/name/version`, all but the name left out as one likes."""
-    token = connection.headers.get("authorization", "").removeprefix("Bearer ")
-    if not token:
-        return None
-    tenant, _, rest = token.rpartition("@")
-    name, _, version = rest.partition("/")
-    rights = {"doctor": {"unmask"}, "chief": {"unmask", "close", "backdate"}, "auditor": {"correct"}}.get(name, set())
-    return Caller(Actor(name, rights=frozenset(rights)), tenant, version or None)
+from tests.web.hospital import NEW, OLD, VERSIONS, Client, hospital
 
 
 @pytest.fixture
 def client(url: str) -> Iterator[Client]:
-    with Runner(url, versions=VERSIONS) as runner:
-        runner.migrate()
-        Base.metadata.create_all(runner.engine)
-
-        def app(served: AsyncRunner) -> FastAPI:
-            made = FastAPI(openapi_url=None)
-            made.include_router(router(served, authenticate=authenticate), prefix="/api")
-            return made
-
-        with served(lambda: AsyncRunner(url, versions=VERSIONS), app) as port:
-            yield Client(port, runner)
+    with hospital(url) as found:
+        yield found
 
 
 def test_an_event_is_committed_and_shown(client: Client) -> None:
@@ -288,7 +89,7 @@ def test_a_preview_tells_and_writes_nothing_and_its_fingerprints_are_expected_la
         ("update", "patient", "ann", {"doses": 1}),
         ("effect", "tell", None, {"patient": "ann", "text": "•••"}),
     ]
-    assert len(client.runner.trail()) == 1
+    assert len(client.events()) == 1
     assert [
         [*shown.told["fingerprints"]["patient/ann"]]
         for shown in (shown, client.ask("POST", "/api/events/prescribe/preview", body, me="doctor"))
@@ -385,7 +186,7 @@ def test_a_personal_value_stays_one_in_a_shape_that_does_not_call_it_so(client: 
 
 @pytest.mark.parametrize("name", Api.ROUTES)
 def test_no_route_answers_whom_nobody_knows(client: Client, name: str) -> None:
-    method, path = Api.ROUTES[name]
+    method, path, _ = Api.ROUTES[name]
 
     found = client.ask(method, "/api" + path.replace("{", "").replace("}", "").replace(":anything", ""), me=None)
 
@@ -409,10 +210,10 @@ def test_a_page_leads_to_the_next(client: Client) -> None:
 
     while path:
         page = client.ask("GET", path)
-        seen.append([one["seq"] for one in page.told["events"]])
+        seen.append([one["input"].get("dose_mg") for one in page.told["events"]])
         path = page.headers.get("link", "").partition(">")[0].removeprefix("<")
 
-    assert seen == [[4, 3, 2], [1]]
+    assert seen == [[3, 2, 1], [None]]
     for query in ("limit=many", "limit=0", "limit=101", "limit=1&limit=2", "order=best", "after=-1"):
         assert client.ask("GET", f"/api/subjects/patient:ann/events?{query}").word == "malformed"
 
@@ -422,13 +223,19 @@ def test_a_row_is_shown_as_it_is_and_as_it_was(client: Client) -> None:
     time.sleep(0.01)
     then = datetime.now(UTC)
     time.sleep(0.01)
-    client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5}})
+    second = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5}})
 
     now = client.ask("GET", "/api/rows/patient/ann", me="doctor")
     was = client.ask("GET", f"/api/rows/patient/ann?at={then:%Y-%m-%dT%H:%M:%S.%fZ}")
 
-    assert (now.told["seq"], now.told["values"]) == (2, {"id": "ann", "name": "secret ann", "doses": 1})
-    assert (was.told["event"], was.told["values"]) == (first.told["event"], {"id": "ann", "name": "•••", "doses": 0})
+    assert (now.told["event"], now.told["values"]) == (
+        second.told["event"],
+        {"id": "ann", "name": "secret ann", "doses": 1, "tenant": ""},
+    )
+    assert (was.told["event"], was.told["values"]) == (
+        first.told["event"],
+        {"id": "ann", "name": "•••", "doses": 0, "tenant": ""},
+    )
     for path in ("patient/bob", "patient/ann?at=2020-01-01T00:00:00Z", "nothing/ann"):
         assert client.ask("GET", f"/api/rows/{path}").word == "no-such-row"
     assert client.ask("GET", "/api/rows/patient/ann", me="south@doctor").word == "no-such-row"
@@ -509,13 +316,17 @@ def test_the_description_is_a_versions_own_and_leads_nowhere_that_is_not_there(c
     for place in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
         assert place in found["components"]["schemas"]
     assert (found["openapi"], found["info"]["version"], found["servers"]) == ("3.1.0", version, [{"url": "/api"}])
-    described = {(method.upper(), path) for path, methods in found["paths"].items() for method in methods}
-    known = {(method, path.replace(":anything", "")) for method, path in Api.ROUTES.values()}
+    described = {
+        (method.upper(), re.sub(r"\{\w+\}", "{}", path))
+        for path, methods in found["paths"].items()
+        for method in methods
+    }
+    known = {(method, re.sub(r"\{[\w:]+\}", "{}", path)) for method, path, _ in Api.ROUTES.values()}
+    by_kind = {("POST", "/events/{}"), ("POST", "/events/{}/preview"), ("GET", "/kinds/{}/state")}
     kinds = ("admit", "close", "prescribe", "word")
-    assert described == (
-        (known - {("POST", "/events/{kind}"), ("POST", "/events/{kind}/preview"), ("GET", "/openapi.json")})
-        | {("POST", f"/events/{kind}{more}") for kind in kinds for more in ("", "/preview")}
-    )
+    assert described == (known - by_kind - {("GET", "/openapi.json")}) | {
+        (method, path.replace("{}", kind)) for kind in kinds for method, path in by_kind
+    }
     asked = found["paths"]["/events/prescribe"]["post"]
     shape = asked["requestBody"]["content"]["application/json"]["schema"]["properties"]["input"]["$ref"]
     properties = found["components"]["schemas"][shape.rpartition("/")[2]]["properties"]
@@ -534,38 +345,12 @@ def test_who_waits_for_an_event_sees_it_as_soon_as_it_is_there(client: Client) -
 
 
 def test_a_body_that_is_too_large_is_not_read_to_its_end(url: str) -> None:
-    with Runner(url, versions=VERSIONS) as runner:
-        runner.migrate()
-
-        def app(served: AsyncRunner) -> FastAPI:
-            made = FastAPI(openapi_url=None)
-            made.include_router(router(served, authenticate=authenticate), prefix="/api")
-            return made
-
-        with served(lambda: AsyncRunner(url, versions=VERSIONS, settings=Settings(largest=2048)), app) as port:
-            client = Client(port, runner)
-            found = client.send("admit", {"input": {"patient": "x" * 3_000, "name": ""}})
-            huge = client.send("admit", b" " * 200_000)
+    with hospital(url, settings=Settings(largest=2048)) as client:
+        found = client.send("admit", {"input": {"patient": "x" * 3_000, "name": ""}})
+        huge = client.send("admit", b" " * 200_000)
 
     assert (found.status, found.word) == (400, "malformed")
     assert (huge.status, huge.word) == (413, "too-large")
-
-
-def test_a_version_that_ends_says_so_with_every_answer() -> None:
-    ends = datetime(2026, 3, 1, tzinfo=UTC)
-    old = Version(
-        VERSIONS.versions[0].date,
-        VERSIONS.versions[0].instant,
-        deprecated=datetime(2025, 3, 1, tzinfo=UTC),
-        sunset=ends,
-    )
-
-    assert _dated(old, datetime(2025, 6, 1, tzinfo=UTC)) == {
-        "dateline-version": OLD,
-        "deprecation": "@1740787200",
-        "sunset": "Sun, 01 Mar 2026 00:00:00 GMT",
-    }
-    assert "deprecation" not in _dated(old, datetime(2025, 1, 1, tzinfo=UTC))
 
 
 def test_the_guide_tells_every_type_of_problem_and_its_status() -> None:
@@ -581,3 +366,84 @@ def test_the_guide_tells_every_type_of_problem_and_its_status() -> None:
 def test_without_somebody_who_tells_who_calls_there_are_no_routes(sqlite_url: str) -> None:
     with pytest.raises(DatelineError, match="pass authenticate="):
         router(AsyncRunner(sqlite_url, versions=VERSIONS))
+
+
+def test_a_preview_is_committed_as_that_very_plan_by_what_it_gave(client: Client) -> None:
+    client.admit()
+    body = {"input": {"patient": "ann", "dose_mg": 5}, "reason": "by telephone"}
+    shown = client.ask("POST", "/api/events/prescribe/preview", body).told
+
+    other = client.send("prescribe", {**body, "input": {"patient": "ann", "dose_mg": 6}, "preview": shown["preview"]})
+    why = client.send("prescribe", {**body, "reason": "another", "preview": shown["preview"]})
+    thief = client.send("prescribe", {**body, "preview": shown["preview"]}, me="doctor")
+    forged = client.send("prescribe", {**body, "preview": shown["preview"][:-3] + "AAA"})
+    both = client.send("prescribe", {**body, "preview": shown["preview"], "expects": shown["fingerprints"]})
+    done = client.send("prescribe", {**body, "preview": shown["preview"]})
+    again = client.send("prescribe", {**body, "preview": shown["preview"]})
+
+    assert [one.word for one in (other, why, thief, forged, both)] == ["malformed"] * 5
+    assert (done.status, done.told["event"], done.told["version"]) == (201, shown["event"], shown["version"])
+    assert (again.status, again.told) == (201, {**done.told, "repeated": True})
+    assert [entry.kind for entry in client.events(outcome="committed")] == ["admit", "prescribe"]
+
+
+def test_a_preview_that_is_stale_names_what_changed_and_gives_what_it_is_now(client: Client) -> None:
+    client.admit()
+    body = {"input": {"patient": "ann", "dose_mg": 5}}
+    shown = client.ask("POST", "/api/events/prescribe/preview", body).told
+    client.send("prescribe", body)
+
+    stale = client.send("prescribe", {**body, "preview": shown["preview"]})
+    again = client.send("prescribe", {**body, "expects": stale.told["fingerprints"]})
+
+    assert (stale.status, stale.word) == (409, "stale")
+    assert stale.told["differences"] == [{"row": "patient/ann", "change": "changed", "fields": ["doses"]}]
+    # Not of the name, whose digest whoever guesses it can make.
+    assert sorted(stale.told["fingerprints"]["patient/ann"]) == ["doses", "id"]
+    assert again.status == 201
+
+
+def test_a_preview_that_another_server_made_is_committed_where_both_have_one_secret(url: str) -> None:
+    shared = Settings(secret=SecretStr("of both, and long enough"))
+    body = {"input": {"patient": "ann", "dose_mg": 5}}
+    with hospital(url, settings=shared) as one, hospital(url, settings=shared) as two, hospital(url) as other:
+        one.admit()
+        shown = one.ask("POST", "/api/events/prescribe/preview", body).told
+
+        refused = other.send("prescribe", {**body, "preview": shown["preview"]})
+        done = two.send("prescribe", {**body, "preview": shown["preview"]})
+
+    assert (refused.word, done.told["event"]) == ("malformed", shown["event"])
+
+
+def test_a_form_is_shown_what_the_decision_will_see_before_it_is_filled_in(client: Client) -> None:
+    client.admit()
+
+    masked = client.ask("GET", "/api/kinds/prescribe/state?patient=ann")
+    open_ = client.ask("GET", "/api/kinds/prescribe/state?patient=ann", me=f"doctor/{OLD}")
+
+    assert (masked.status, masked.told["seen"]) == (
+        200,
+        [
+            {
+                "field": "Sight.patient",
+                "table": "patient",
+                "rows": [{"row": "patient/ann", "values": {"id": "ann", "name": "•••", "doses": 0}}],
+            }
+        ],
+    )
+    assert open_.told["seen"][0]["rows"][0]["values"]["name"] == "secret ann"
+    assert [sorted(one.told["fingerprints"]["patient/ann"]) for one in (masked, open_)] == [
+        ["doses", "id"],
+        ["doses", "id", "name"],
+    ]
+    body = {"input": {"patient": "ann", "dose_mg": 5}, "expects": masked.told["fingerprints"]}
+    assert [client.send("prescribe", body).status for _ in range(2)] == [201, 409]
+    for query, word in (
+        ("", "malformed"),
+        ("?patient=ann&colour=red", "malformed"),
+        ("?patient=ann&patient=bob", "malformed"),
+        ("?patient=ann&dose_mg=many", "malformed"),
+    ):
+        assert client.ask("GET", f"/api/kinds/prescribe/state{query}").word == word
+    assert client.ask("GET", "/api/kinds/nothing/state").word == "unknown-kind"

@@ -116,18 +116,19 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where from: the request, the device, the network."""
+    """Where from: the request, the device, the network, and the program that sent it."""
 
     request: str | None = None
     device: str | None = None
     network: str | None = None
+    client: str | None = None
 
     def __post_init__(self) -> None:
         _texts(self)
 
     def facts(self) -> dict[str, Any]:
         """Return what the record keeps of the origin."""
-        known = {"request": self.request, "device": self.device, "network": self.network}
+        known = {"request": self.request, "device": self.device, "network": self.network, "client": self.client}
         return {name: fact for name, fact in known.items() if fact is not None}
 
 

@@ -23,6 +23,7 @@ from dateline.core.meta import Actor, Meta, Origin, Reason
 from dateline.core.notice import Notice
 from dateline.core.outcome import Committed, Expects, Preview, Shown
 from dateline.core.parse import parse
+from dateline.core.promise import Promise
 from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
 from dateline.errors import Conflict, Contention, Malformed, Refused
@@ -144,6 +145,8 @@ class Path:
         self.clock: Clock = clock or now
         self.store = SqlStore(dialect_of(made), self.versions)
         self._accesses = Accesses(self.store.dialect)
+        secret = settings.secret
+        self._key = chance()[0] if secret is None else secret.get_secret_value().encode()
         self.bell, self._left = bell_of(made.url), False
         # Those of which a program has yet to be told that they end.
         self._ending = {found.date: found for found in self.versions.versions if found.deprecated is not None}
@@ -161,6 +164,21 @@ class Path:
         """
         chosen = self.versions.choose(version, self._now())
         return parse(self.versions.cascade(kind, chosen.date).event, body, self.settings.largest)
+
+    def promise(self, preview: Preview) -> str:
+        """Return what a client keeps of a preview: a text that tells nothing, good for `expects=runner.promised(text)` until it expires.
+
+        Any process commits by it that has the same `Settings(secret=…)`.
+        """
+        return Promise.of(preview, self._key).text()
+
+    def promised(self, text: str) -> Promise:
+        """Return what to expect of what a client has kept of a preview.
+
+        Raises:
+            Malformed: For what no process with this secret has given.
+        """
+        return Promise.read(text, self._key)
 
     def _now(self) -> datetime:
         moment = self.clock()

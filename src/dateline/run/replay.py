@@ -26,7 +26,7 @@ from dateline.sql.restore import tables_of
 from dateline.sql.trail import MOST, Filters
 from dateline.sql.world import World
 
-__all__ = ["comparing", "corrections_of", "diffing", "recorded", "replaying", "since_recorded"]
+__all__ = ["comparing", "corrections_of", "decided", "diffing", "recorded", "replaying", "since_recorded"]
 
 
 def replaying(path: Path, of: UUID | str, version: date | str | None, tenant: str) -> Flow[Decision]:
@@ -41,7 +41,7 @@ def replaying(path: Path, of: UUID | str, version: date | str | None, tenant: st
         Unanswerable: Where nothing can be said.
     """
     entry = yield from recorded(path, of, tenant)
-    made = yield from _decided(path, entry, version)
+    made = yield from decided(path, entry, version)
     if version is None:
         faithful(path, entry, made)
     return made
@@ -91,8 +91,8 @@ def diffing(
         stands = effective(entry, (yield from corrections_of(path, entry)))
         before, baseline = stands.decision, stands.baseline
     else:
-        before, baseline = (yield from _decided(path, entry, a)), None
-    after = yield from _decided(path, entry, b, changed)
+        before, baseline = (yield from decided(path, entry, a)), None
+    after = yield from decided(path, entry, b, changed)
     return Diff.of(
         before, after, kind=entry.kind, event_id=entry.id, seq=entry.seq, asked=changed or None, baseline=baseline
     )
@@ -149,9 +149,14 @@ def corrections_of(path: Path, entry: Entry, *, joined: bool = False) -> Flow[tu
     return page.entries
 
 
-def _decided(
+def decided(
     path: Path, entry: Entry, version: date | str | None, changed: Mapping[str, Any] | None = None
 ) -> Flow[Decision]:
+    """Decide an entry again: under a version, or its own; perhaps with some fields of its input otherwise.
+
+    Raises:
+        Unanswerable: Where nothing can be said.
+    """
     day = None if version is None else path.versions.asked(version).date
     one = again(entry, path.versions, day, changed=changed, stands=_stands)
     return (yield from _with_missing(path, one))

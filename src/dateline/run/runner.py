@@ -26,6 +26,7 @@ from dateline.core.notice import Notice
 from dateline.core.outcome import Committed, Preview, State
 from dateline.core.pin import Pin
 from dateline.core.request import Apart, Flow
+from dateline.core.tally import Tally
 from dateline.core.version import Versions
 from dateline.errors import Refused
 from dateline.run import migrate
@@ -35,6 +36,7 @@ from dateline.run.clock import Budget, Clock
 from dateline.run.connection import AsyncConnection, Connection, async_drive, drive
 from dateline.run.correct import Choice, correcting
 from dateline.run.engine import async_engine, engine, in_memory
+from dateline.run.impact import impacting
 from dateline.run.moment import AsyncMoment, Moment, drifted, reached
 from dateline.run.path import Asked, Given, Heard, Looked, Path, heard
 from dateline.run.pin import first_pinned, pinning, pins
@@ -304,6 +306,14 @@ class Runner(Path):
         """Return where all callers of a tenant stand, by name."""
         return self._driven(pins(self, tenant))
 
+    def impact(self, version: date | str | None = None, *, tenant: str = "", events: int = 1000) -> dict[str, Tally]:
+        """Decide the newest events of a tenant's again under a version, the newest without one; return what differs, by caller.
+
+        Args:
+            events: How many are looked at, of all callers together.
+        """
+        return self.driven_aside(impacting(self, version, tenant, events))
+
     def sequence(self) -> int:
         """Give all events that can be seen their positions in the feed; return how many there were."""
         return self._driven(sequence(self.store.dialect))
@@ -564,6 +574,12 @@ class AsyncRunner(Path):
     async def pins(self, *, tenant: str = "") -> tuple[Pin, ...]:
         """As `Runner.pins`."""
         return await self._driven(pins(self, tenant))
+
+    async def impact(
+        self, version: date | str | None = None, *, tenant: str = "", events: int = 1000
+    ) -> dict[str, Tally]:
+        """As `Runner.impact`."""
+        return await self.driven_aside(impacting(self, version, tenant, events))
 
     async def sequence(self) -> int:
         """As `Runner.sequence`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -19,6 +19,8 @@ class Settings(BaseSettings):
         pool: Connections that a runner keeps; `overflow` how many more it opens under load.
         busy: How long SQLite waits for another writer before the try counts as lost.
         largest: Bytes of the largest request body.
+        secret: What previews are signed with that clients keep; the same for all servers that a client may come to. Without it each
+            process makes its own, and takes its own alone.
     """
 
     model_config = SettingsConfigDict(env_prefix="DATELINE_", frozen=True)
@@ -28,4 +30,5 @@ class Settings(BaseSettings):
     pool: int = Field(default=10, ge=1)
     overflow: int = Field(default=20, ge=0)
     busy: timedelta = timedelta(seconds=10)
+    secret: SecretStr | None = Field(default=None, min_length=16)
     largest: int = Field(default=32 * 2**20, ge=1024)

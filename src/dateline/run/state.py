@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+from dateline.core.cascade import Cascade
 from dateline.core.event import Event
+from dateline.core.example import examples
 from dateline.core.flow import allowed, meta_of
 from dateline.core.outcome import State
 from dateline.core.parse import partial
 from dateline.core.request import Ending, Flow
-from dateline.errors import Malformed
+from dateline.errors import DatelineError, Malformed
 from dateline.run.path import Given, Path
 from dateline.sql.dialect import question
 
@@ -30,26 +33,53 @@ def stating(path: Path, kind: str, known: Mapping[str, Any], given: Given) -> Fl
     version = path.versions.choose(given.get("version"), path.clock())
     cascade = path.versions.cascade(kind, version.date)
     event = partial(cascade.event, known)
-    missing = _needed(cascade.event, cascade.fields) - event.model_fields_set - _defaulted(cascade.event)
-    if missing:
-        told = tuple((name, "is missing: something is read by it") for name in sorted(missing))
-        raise Malformed(f"what {kind} would see depends on {', '.join(sorted(missing))} too", told)
     request = path.request(event, Ending.PREVIEW, given)
     allowed(cascade.event, request)
     event = event.with_meta(meta_of(request, version.date, request.at is not None))
-    seen = yield from path.store.read(cascade, event, request, look=False, queue=False)
+    asked = _asking(cascade, event)
+    seen = yield from path.store.read(cascade, asked, request, look=False, queue=False)
     return State(version=version.date, event=event, fields=cascade.fields, seen=seen.values)
 
 
-def _needed(shape: type[Event], fields: Any) -> set[str]:
-    """Return the event's fields by which something is read: of what is asked in an older shape, all."""
-    found: set[str] = set()
-    for one in fields:
-        if one.shape is not None and one.shape[0] is not shape:
-            return set(shape.model_fields)
-        found |= {path.partition(".")[0].partition(" ")[0] for path, _ in question(one).normal.given}
-    return found & shape.model_fields.keys()
+def _asking(cascade: Cascade, event: Event) -> Event:
+    """Return an event that asks what this one would, whatever its missing fields turn out to be.
+
+    Raises:
+        Malformed: Where what is asked depends on one of them.
+    """
+    unknown = {
+        name
+        for name, info in cascade.event.model_fields.items()
+        if info.is_required() and name not in event.model_fields_set
+    }
+    if not unknown:
+        return event
+    by_name = {
+        path.partition(".")[0].partition(" ")[0]
+        for one in cascade.fields
+        if one.shape is None or one.shape[0] is cascade.event
+        for path, _ in question(one).normal.given
+    }
+    others = [one for one in cascade.fields if one.shape is not None and one.shape[0] is not cascade.event]
+    missing, found = by_name & unknown, event
+    if others and not missing:
+        # Asked in an older shape, which is made of all fields: what they may be must make no difference to what is asked.
+        asking: dict[tuple[Any, ...], Event] = {}
+        for example in examples(cascade.event):
+            filled = cascade.event.model_construct(**{**example.__dict__, **_known(event)}).with_meta(event.meta)
+            with contextlib.suppress(DatelineError):
+                asking.setdefault(
+                    tuple(repr(get(filled)) for one in others for _, get in question(one).normal.given), filled
+                )
+        if len(asking) == 1:
+            [found] = asking.values()
+        else:
+            missing = unknown
+    if missing:
+        told = tuple((name, "is missing: something is read by it") for name in sorted(missing))
+        raise Malformed(f"what {cascade.kind} would see depends on {', '.join(sorted(missing))} too", told)
+    return found
 
 
-def _defaulted(shape: type[Event]) -> set[str]:
-    return {name for name, info in shape.model_fields.items() if not info.is_required()}
+def _known(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.model_fields_set}

@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC
 from email.utils import format_datetime
 from logging import ERROR
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import ClassVar
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ValidationError
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from dateline.core.access import Look
 from dateline.core.canon import canonical
-from dateline.core.catalogue import explained
-from dateline.core.diff import Diff
-from dateline.core.entry import Page
-from dateline.core.event import Event
-from dateline.core.mask import masked
-from dateline.core.model import faults
 from dateline.core.version import Version
-from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused, StaleDiff
+from dateline.errors import DatelineError, HandlerFault
 from dateline.run import log
-from dateline.run.path import Given
 from dateline.run.runner import AsyncRunner
-from dateline.web.asked import (
-    Asked,
-    Call,
-    Correcting,
-    Otherwise,
-    cut_of,
-    given_of,
-    id_of,
-    instant_of,
-    key_of,
-    kind_of,
-    number_of,
-    word_of,
-)
-from dateline.web.caller import Authenticate, Caller, called
-from dateline.web.openapi import described
-from dateline.web.problem import Unserved, problem
-from dateline.web.view import committed, previewed, stepped, viewed
+from dateline.web import again, read, rules, write
+from dateline.web.call import Answer, Call, Route, Shows, origin_of
+from dateline.web.caller import Authenticate, Caller, Pins, called
+from dateline.web.problem import Explained, Unserved, problem
 
 __all__ = ["Api", "router"]
-
-PATIENCE = 30
-"""Seconds for which a caller may wait for an event."""
-
-_ROOM = 64 * 2**10
-"""Bytes of a body beside the event's own."""
-
-
-B = TypeVar("B", bound=BaseModel)
 
 
 class _Anything(PathConvertor):
@@ -65,10 +36,6 @@ class _Anything(PathConvertor):
 
 
 register_url_convertor("anything", _Anything())
-
-
-Answer: TypeAlias = tuple[int, Any, Mapping[str, str]]
-"""Status, document, and headers."""
 
 
 def router(runner: AsyncRunner, *, authenticate: Authenticate | None = None) -> APIRouter:
@@ -91,255 +58,175 @@ def router(runner: AsyncRunner, *, authenticate: Authenticate | None = None) -> 
 class Api:
     """Serves one runner."""
 
-    def __init__(self, runner: AsyncRunner, authenticate: Authenticate) -> None:
-        self._runner = runner
-        self._authenticate = authenticate
-
-    ROUTES: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "dispatch": ("POST", "/events/{kind}"),
-        "preview": ("POST", "/events/{kind}/preview"),
-        "event": ("GET", "/events/{id}"),
-        "timeline": ("GET", "/subjects/{subject:anything}/events"),
-        "history": ("GET", "/rows/{table}/{key:anything}/history"),
-        "row": ("GET", "/rows/{table}/{key:anything}"),
-        "kinds": ("GET", "/kinds"),
-        "kind": ("GET", "/kinds/{kind}"),
-        "versions": ("GET", "/versions"),
-        "openapi": ("GET", "/openapi.json"),
-        "replay": ("POST", "/events/{id}/replay"),
-        "diff": ("POST", "/events/{id}/diff"),
-        "correct": ("POST", "/events/{id}/correct"),
+    ROUTES: ClassVar[Mapping[str, tuple[str, str, Route]]] = {
+        "dispatch": ("POST", "/events/{of}", write.dispatch),
+        "preview": ("POST", "/events/{of}/preview", write.preview),
+        "event": ("GET", "/events/{of}", read.event),
+        "timeline": ("GET", "/subjects/{subject:anything}/events", read.timeline),
+        "accesses": ("GET", "/subjects/{subject:anything}/accesses", read.accesses),
+        "history": ("GET", "/rows/{table}/{key:anything}/history", read.history),
+        "row": ("GET", "/rows/{table}/{key:anything}", read.row),
+        "kinds": ("GET", "/kinds", rules.kinds),
+        "kind": ("GET", "/kinds/{of}", rules.kind),
+        "state": ("GET", "/kinds/{of}/state", rules.state),
+        "versions": ("GET", "/versions", rules.versions),
+        "pin": ("PUT", "/pins/{caller:anything}", rules.pin),
+        "changelog": ("GET", "/changelog", rules.changelog),
+        "openapi": ("GET", "/openapi.json", rules.openapi),
+        "replay": ("POST", "/events/{of}/replay", again.replay),
+        "diff": ("POST", "/events/{of}/diff", again.diff),
+        "correct": ("POST", "/events/{of}/correct", again.correct),
     }
-    """Every route, by the method that serves it."""
+    """Every route: its method, its path, and what serves it."""
+
+    UPGRADING: ClassVar[frozenset[str]] = frozenset({"kinds", "kind", "versions", "changelog", "openapi"})
+    """Routes by which one finds the way out of a version that has ended: they serve it still."""
+
+    def __init__(self, runner: AsyncRunner, authenticate: Authenticate) -> None:
+        self.runner = runner
+        self._authenticate = authenticate
+        self._pins = Pins(runner)
 
     def router(self) -> APIRouter:
         """Return the routes."""
         made = APIRouter()
-        for name, (method, path) in self.ROUTES.items():
-            made.add_route(
-                path, self._serving(getattr(self, name)), methods=[method], name=name, include_in_schema=False
-            )
+        paths: dict[str, dict[str, str]] = defaultdict(dict)
+        for name, (method, path, _) in self.ROUTES.items():
+            paths[path][method] = name
+        for path, methods in paths.items():
+            # One for all methods of a path, so that each is told of the others.
+            made.add_route(path, _Endpoint(self, path, methods), methods=[*methods], include_in_schema=False)  # type: ignore[arg-type]  # an ASGI application
         return made
 
-    def _serving(self, work: Callable[[Call], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
-        """Return an endpoint: who calls, under which version, and what went wrong are the same for all."""
+    async def answered(self, request: Request, name: str, path: str) -> Response:
+        """Serve a request: who calls, under which version, and what went wrong are the same for all."""
+        headers: dict[str, str] = {"cache-control": "no-store"}
+        caller: Caller | None = None
+        try:
+            caller = await called(self._authenticate, request)
+            if caller is None:
+                raise Unserved("unauthenticated", "who are you?")
+            base = _base(request, path)
+            version = await self._version(request, caller)
+            headers |= self._dated(version, base)
+            if name not in self.UPGRADING:
+                self._served(version, base)
+            call = Call(request, caller, version, self.runner, base)
+            answer = await self.ROUTES[name][2](call)
+            await self._looked(request, caller, answer.shows)
+            if name == "pin":
+                self._pins.forget(caller.tenant, request.path_params["caller"])
+            return _response(answer, headers)
+        except DatelineError as error:
+            return await self._failed(request, caller, error, headers)
 
-        async def served(request: Request) -> Response:
-            headers: dict[str, str] = {"cache-control": "no-store"}
+    async def _failed(
+        self, request: Request, caller: Caller | None, error: DatelineError, headers: Mapping[str, str]
+    ) -> Response:
+        if isinstance(error, Explained) and caller is not None:
             try:
-                caller = await called(self._authenticate, request)
-                if caller is None:
-                    raise Unserved("unauthenticated", "who are you?")
-                version = self._version(request, caller)
-                headers |= _dated(version, self._runner.clock())
-                status, told, more = await work(Call(request, caller, version))
-            except DatelineError as error:
-                if isinstance(error, HandlerFault):
-                    log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
-                answer = problem(error)
-                answer.headers.update(headers)
-                return answer
-            return Response(canonical(told), status, {**headers, **more}, "application/json")
+                await self._looked(request, caller, error.shows)
+            except DatelineError as unrecorded:
+                error = unrecorded
+        if isinstance(error, HandlerFault):
+            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
+        found = problem(error)
+        found.headers.update(headers)
+        return found
 
-        return served
+    async def _looked(self, request: Request, caller: Caller, shows: Shows | None) -> None:
+        """Record who is about to see whose data; what cannot be recorded is not shown."""
+        if shows is not None and (shows.subjects or shows.event is not None):
+            look = Look(
+                actor=caller.actor,
+                door="http",
+                view=shows.view,
+                tenant=caller.tenant,
+                subjects=shows.subjects,
+                event=shows.event,
+                unmasked=caller.unmasked,
+                outcome="denied" if shows.denied else "shown",
+            )
+            await self.runner.look(look)
 
-    def _version(self, request: Request, caller: Caller) -> Version:
-        """Return the version under which a request is served.
+    async def _version(self, request: Request, caller: Caller) -> Version:
+        """Return the version under which a request is served: the one that it names, else the caller's, else where they are pinned.
 
         Raises:
             UnknownVersion: Where there is none such.
         """
-        asked = request.headers.get("dateline-version") or caller.version
-        return self._runner.versions.choose(asked, self._runner.clock())
+        named = caller.version
+        if named is None:
+            named = await self._pins.of(caller, origin_of(request, caller))
+        asked = request.headers.get("dateline-version") or named
+        return self.runner.versions.choose(asked, self.runner.clock())
 
-    # Writing -------------------------------------------------------------------------------------------------------------
-
-    async def dispatch(self, call: Call) -> Answer:
-        """Commit an event."""
-        kind_of(call)
-        key = key_of(call)
-        event, given = await self._asked(call)
-        given["key"] = key
-        done = await self._runner.dispatch(event, **given)
-        beside = call.request.url.path.rpartition("/")[0]
-        return 201, committed(done), {"location": f"{beside}/{done.event_id}"}
-
-    async def preview(self, call: Call) -> Answer:
-        """Tell what an event would do, and write nothing."""
-        rehearse = word_of(call, "rehearse", ("0", "1")) == "1"
-        event, given = await self._asked(call)
-        made = await self._runner.preview(event, rehearse=rehearse, **given)
-        if isinstance(made, Refused):
-            raise made
-        return 200, previewed(made, unmask=call.caller.unmasked), {}
-
-    async def _asked(self, call: Call) -> tuple[Event, Given]:
-        """Return the event that a body describes, and what it is told beside it."""
-        asked = await self._read(call, Asked)
-        day = call.version.date
-        event = self._runner.event(call.request.path_params["kind"], asked.input, version=day)
-        more: Given = {"version": day, "at": asked.at, "cause": asked.cause, "expects": asked.expects}  # type: ignore[typeddict-item]  # who acts comes next
-        return event, {**given_of(call, asked.reason), **more}
-
-    async def _read(self, call: Call, what: type[B]) -> B:
-        """Return what a body says.
+    def _served(self, version: Version, base: str) -> None:
+        """Refuse a version that has ended; never another one in its place.
 
         Raises:
-            Malformed: Where it says something else; naming each fault by path, without the values.
+            Unserved: Naming the way to the newest.
         """
-        body = await self._body(call.request)
-        try:
-            return what.model_validate_json(body or b"{}")
-        except ValidationError as error:
-            raise faults("request", error) from None
-
-    async def _body(self, request: Request) -> bytes:
-        """Read a body, and no more of it than is taken.
-
-        Raises:
-            Unserved: Where it is larger.
-        """
-        largest = self._runner.settings.largest + _ROOM
-        made = bytearray()
-        async for some in request.stream():
-            made += some
-            if len(made) > largest:
-                raise Unserved("too-large", f"{largest} bytes are read at most")
-        return bytes(made)
-
-    # Reading -------------------------------------------------------------------------------------------------------------
-
-    async def event(self, call: Call) -> Answer:
-        """Show an event; with `?wait=`, seconds, it may still be on its way."""
-        if call.request.path_params["id"] in self._runner.versions.kinds:
-            raise Unserved("not-allowed", "a kind is dispatched: POST /events/{kind}", allow="POST")
-        id = id_of(call)
-        patience = timedelta(seconds=number_of(call, "wait", 0, (0, PATIENCE)))
-        found = await self._runner.outcome(id, tenant=call.caller.tenant, patience=patience)
-        if found is None:
-            raise NoSuchEvent(f"there is no event {id}")
-        return 200, viewed(found, self._runner.versions, call.version.date, unmask=call.caller.unmasked), {}
-
-    async def replay(self, call: Call) -> Answer:
-        """Decide an event again, of what it saw; nothing is written."""
-        asked = await self._read(call, Otherwise)
-        made = await self._runner.replay(id_of(call), asked.version, tenant=call.caller.tenant)
-        told = {
-            "event": id_of(call),
-            "version": made.version,
-            "outcome": made.outcome,
-            "reconstructed": list(made.reconstructed),
-            "steps": [stepped(one, unmask=call.caller.unmasked) for one in made.steps],
-        }
-        return 200, told, {}
-
-    async def diff(self, call: Call) -> Answer:
-        """Tell how two ways to decide an event differ; nothing is written."""
-        found = await self._differing(call, await self._read(call, Otherwise))
-        return 200, found.document(self._runner.versions, unmask=call.caller.unmasked), {}
-
-    async def correct(self, call: Call) -> Answer:
-        """Perform a difference and nothing else, or tell what that would do; twice is once."""
-        asked = await self._read(call, Correcting)
-        found = await self._differing(call, asked)
-        if asked.number is not None and found.baseline is not None and asked.number != found.baseline + 1:
-            raise StaleDiff(
-                f"that would be correction {found.baseline + 1} of the event, not {asked.number}; look again"
+        ends, now = version.retired or version.sunset, self.runner.clock()
+        if ends is not None and ends <= now:
+            newest = self.runner.versions.choose(None, now).date
+            raise Unserved(
+                "version-gone",
+                f"{version.date} ended {ends.isoformat()}; read {base}/changelog?since={version.date}, and be moved to {newest}, "
+                f"or send Dateline-Version: {newest}",
+                version=version.date,
+                ended=ends,
+                newest=newest,
+                changelog=f"{base}/changelog?since={version.date}",
             )
-        done = await self._runner.correct(
-            found,
-            preview=asked.preview,
-            items=asked.items,
-            admit=asked.admit,
-            revoke=asked.revoke,
-            closed=asked.closed,
-            **given_of(call, asked.reason),
-        )
-        return 200, done.document(), {}
 
-    async def _differing(self, call: Call, asked: Otherwise) -> Diff:
-        if asked.base is not None and asked.version is None:
-            raise Malformed("base is compared with version; send both", (("version", "is missing"),))
-        versions = [one for one in (asked.base, asked.version) if one is not None]
-        return await self._runner.diff(id_of(call), *versions, input=asked.input, tenant=call.caller.tenant)
+    def _dated(self, version: Version, base: str) -> dict[str, str]:
+        """Return the headers that tell the version, when it ends, and where one reads about that.
 
-    async def timeline(self, call: Call) -> Answer:
-        """Show a page of what happened to a subject."""
-        return self._page(call, await self._runner.trail(subject=call.request.path_params["subject"], **cut_of(call)))
-
-    async def history(self, call: Call) -> Answer:
-        """Show a page of what happened to a row."""
-        table, key = call.request.path_params["table"], call.request.path_params["key"]
-        return self._page(call, await self._runner.trail(table=table, row=key, **cut_of(call)))
-
-    async def row(self, call: Call) -> Answer:
-        """Show a row as the caller's own events left it: now, or at an instant, `?at=`."""
-        table, key = call.request.path_params["table"], call.request.path_params["key"]
-        at = instant_of(call, "at")
-        before = None if at is None else (await self._runner.as_of(at)).seq + 1
-        page = await self._runner.trail(
-            tenant=call.caller.tenant, table=table, row=key, newest_first=True, limit=1, after=before
-        )
-        for entry in page:
-            seen = entry if call.caller.unmasked else masked(entry)
-            *_, last = (one for one in seen.operations if (one.table, one.row_key) == (table, key))
-            if last.after is not None:
-                told = {"table": table, "row": key, "event": entry.id, "seq": entry.seq, "values": last.after}
-                return 200, told, {}
-        raise Unserved("no-such-row", "no event of yours left such a row" + ("" if at is None else " then"))
-
-    def _page(self, call: Call, page: Page) -> Answer:
-        versions, day, unmask = self._runner.versions, call.version.date, call.caller.unmasked
-        told = {"events": [viewed(one, versions, day, unmask=unmask) for one in page], "next": page.next}
-        if page.next is None:
-            return 200, told, {}
-        further = call.request.url.include_query_params(after=page.next)
-        return 200, told, {"link": f'<{further.path}?{further.query}>; rel="next"'}
-
-    async def kinds(self, call: Call) -> Answer:
-        """Tell which kinds of events the version knows."""
-        found = []
-        for kind in self._runner.versions.kinds:
-            with contextlib.suppress(Malformed):
-                one = explained(self._runner.versions, kind, call.version.date)
-                found.append({"kind": kind, "shape": one.shape, "requires": one.requires, "doc": one.doc})
-        return 200, {"version": call.version.date, "kinds": found}, {}
-
-    async def kind(self, call: Call) -> Answer:
-        """Tell everything that the version says of a kind."""
-        return 200, explained(self._runner.versions, call.request.path_params["kind"], call.version.date).document(), {}
-
-    async def versions(self, call: Call) -> Answer:
-        """Tell which versions there are, and which the caller has."""
-        told = [
-            {
-                "version": one.date,
-                "title": one.title,
-                "deprecated": one.deprecated,
-                "sunset": one.sunset,
-                "retired": one.retired,
-            }
-            for one in self._runner.versions.versions
-        ]
-        return 200, {"version": call.version.date, "versions": told}, {}
-
-    async def openapi(self, call: Call) -> Answer:
-        """Describe the API under a version: the request's, or the one that `?version=` names."""
-        asked = call.request.query_params.get("version")
-        version = self._runner.versions.asked(asked) if asked else call.version
-        base = call.request.url.path.removesuffix("/openapi.json")
-        return 200, described(self._runner.versions, version, base=base), {}
+        Source: RFC 9745 (Deprecation), RFC 8594 (Sunset), RFC 5829 (successor-version).
+        """
+        made = {"dateline-version": version.date.isoformat()}
+        now = self.runner.clock()
+        ends = version.retired or version.sunset
+        deprecated = version.deprecated is not None and version.deprecated <= now
+        if version.deprecated is not None and deprecated:
+            made["deprecation"] = f"@{int(version.deprecated.timestamp())}"
+        if ends is not None:
+            made["sunset"] = format_datetime(ends.astimezone(UTC), usegmt=True)
+        if deprecated or ends is not None:
+            about = f"{base}/changelog?since={version.date}"
+            newest = self.runner.versions.choose(None, now).date
+            relations = [(about, "deprecation")] if deprecated else []
+            relations += [(about, "sunset")] if ends is not None else []
+            relations += (
+                [(f"{base}/openapi.json?version={newest}", "successor-version")] if newest != version.date else []
+            )
+            made["link"] = ", ".join(f'<{target}>; rel="{relation}"' for target, relation in relations)
+        return made
 
 
-def _dated(version: Version, now: datetime) -> dict[str, str]:
-    """Return the headers that tell the version, and when it ends.
+class _Endpoint:
+    """Serves the methods of one path, as an ASGI application of its own: what Starlette wraps around a function costs each request."""
 
-    Source: RFC 9745 (Deprecation), RFC 8594 (Sunset).
-    """
-    made = {"dateline-version": version.date.isoformat()}
-    ends = version.retired or version.sunset
-    if version.deprecated is not None and version.deprecated <= now:
-        made["deprecation"] = f"@{int(version.deprecated.timestamp())}"
-    if ends is not None:
-        made["sunset"] = format_datetime(ends.astimezone(UTC), usegmt=True)
-    return made
+    def __init__(self, api: Api, path: str, methods: Mapping[str, str]) -> None:
+        self._api = api
+        self._path = path
+        self._methods = {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._api.answered(request, self._methods[request.method], self._path)
+        await response(scope, receive, send)
+
+
+def _base(request: Request, path: str) -> str:
+    """Return the path under which the routes are mounted: what stands before the one that was matched."""
+    matched = path.replace(":anything", "").format_map(request.path_params)
+    return str(request.scope["path"]).removesuffix(matched)
+
+
+def _response(answer: Answer, headers: dict[str, str]) -> Response:
+    more = dict(answer.headers)
+    if "link" in headers and "link" in more:
+        more["link"] = f"{more['link']}, {headers['link']}"
+    return Response(canonical(answer.told), answer.status, {**headers, **more}, "application/json")

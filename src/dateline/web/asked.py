@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-from starlette.requests import Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from dateline.core.meta import Origin, Reason
-from dateline.core.version import Version
+from dateline.core.meta import Reason
+from dateline.core.model import faults
 from dateline.errors import Malformed, NoSuchEvent
-from dateline.run.path import Given
-from dateline.web.caller import Caller
+from dateline.web.call import Call
 from dateline.web.problem import Unserved
 
 __all__ = [
     "Asked",
     "Because",
-    "Call",
     "Correcting",
+    "Moving",
     "Otherwise",
     "cut_of",
-    "given_of",
+    "date_of",
     "id_of",
     "instant_of",
     "key_of",
     "kind_of",
     "number_of",
+    "read",
+    "reason_of",
     "word_of",
 ]
 
 MOST = 100
 """Events of one page."""
+
+_ROOM = 64 * 2**10
+"""Bytes of a body beside the event's own."""
+
+B = TypeVar("B", bound=BaseModel)
 
 
 class Because(BaseModel):
@@ -55,6 +59,7 @@ class Asked(BaseModel):
     Args:
         input: The event's fields, in the shape of the version.
         expects: Fingerprints, by row and field, of what must still be so.
+        preview: What a preview gave for committing that very plan.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -64,6 +69,20 @@ class Asked(BaseModel):
     at: AwareDatetime | None = None
     cause: UUID | None = None
     expects: dict[str, dict[str, str]] | None = None
+    preview: str | None = None
+
+
+class Moving(BaseModel):
+    """Where a caller is moved.
+
+    Args:
+        version: A date.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: date
+    reason: str | Because | None = None
 
 
 class Otherwise(BaseModel):
@@ -100,13 +119,23 @@ class Correcting(Otherwise):
     reason: str | Because | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, from somebody who is known, under a version."""
+async def read(call: Call, what: type[B]) -> B:
+    """Return what a body says.
 
-    request: Request
-    caller: Caller
-    version: Version
+    Raises:
+        Malformed: Where it says something else; naming each fault by path, without the values.
+        Unserved: Where it is larger than is read.
+    """
+    largest = call.runner.settings.largest + _ROOM
+    made = bytearray()
+    async for some in call.request.stream():
+        made += some
+        if len(made) > largest:
+            raise Unserved("too-large", f"{largest} bytes are read at most")
+    try:
+        return what.model_validate_json(bytes(made) or b"{}")
+    except ValidationError as error:
+        raise faults("request", error) from None
 
 
 def key_of(call: Call) -> str:
@@ -135,7 +164,7 @@ def id_of(call: Call) -> UUID:
     Raises:
         NoSuchEvent: For what can be none.
     """
-    told = call.request.path_params["id"]
+    told = call.of
     found = _uuid(told)
     if found is None:
         raise NoSuchEvent("an event's id is a UUID")
@@ -151,24 +180,15 @@ def _uuid(told: str) -> UUID | None:
 
 def kind_of(call: Call) -> None:
     """Refuse to dispatch to a recorded event, whose path is that of a kind."""
-    if _uuid(call.request.path_params["kind"]) is not None:
+    if _uuid(call.of) is not None:
         raise Unserved(
             "not-allowed", "a recorded event can be read; dispatch to a kind: POST /events/{kind}", allow="GET"
         )
 
 
-def given_of(call: Call, reason: str | Because | None) -> Given:
-    """Return what every request tells beside its event."""
-    client = call.request.client
-    return {
-        "actor": call.caller.actor,
-        "tenant": call.caller.tenant,
-        "reason": Reason(**reason.model_dump()) if isinstance(reason, Because) else reason,
-        "origin": Origin(
-            request=(call.request.headers.get("x-request-id") or "")[:200] or None,
-            network=client.host if client else None,
-        ),
-    }
+def reason_of(told: str | Because | None) -> Reason | str | None:
+    """Return why, as a body says it."""
+    return Reason(**told.model_dump()) if isinstance(told, Because) else told
 
 
 def word_of(call: Call, name: str, words: tuple[str, ...]) -> str | None:
@@ -200,6 +220,23 @@ def instant_of(call: Call, name: str) -> datetime | None:
         raise Malformed(f"{name} {wanted}", ((name, wanted),)) from None
 
 
+def date_of(call: Call, name: str) -> date | None:
+    """Return a parameter that is a date; None without it.
+
+    Raises:
+        Malformed: For anything else.
+    """
+    told = call.request.query_params.getlist(name)
+    if not told:
+        return None
+    try:
+        if len(told) > 1 or len(told[0]) != len("2018-08-01"):
+            raise ValueError
+        return date.fromisoformat(told[0])
+    except ValueError:
+        raise Malformed(f"{name} is a date: 2018-08-01", ((name, "is a date: 2018-08-01"),)) from None
+
+
 def number_of(call: Call, name: str, default: int, within: tuple[int, int]) -> int:
     """Return a parameter that is a whole number.
 
@@ -223,7 +260,6 @@ def cut_of(call: Call) -> dict[str, Any]:
     """Return what a page is cut by: `?after=`, `?limit=`, and `?order=newest`."""
     order = word_of(call, "order", ("oldest", "newest"))
     made = {
-        "tenant": call.caller.tenant,
         "limit": number_of(call, "limit", MOST, (1, MOST)),
         "newest_first": order == "newest",
     }

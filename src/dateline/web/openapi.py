@@ -23,7 +23,7 @@ __all__ = ["described"]
 
 _REF = "#/components/schemas/{model}"
 
-_READING = ("malformed", "unknown-version", "unauthenticated", "fault", "unavailable")
+_READING = ("malformed", "unknown-version", "version-gone", "unauthenticated", "fault", "unavailable")
 _WRITING = (
     *_READING,
     *("denied", "not-found", "too-many", "stale", "constraint", "too-large", "rejected", "not-storable"),
@@ -56,6 +56,7 @@ def described(versions: Versions, version: Version, *, base: str, title: str = "
         told = explained(versions, kind, version.date)
         paths[f"/events/{kind}"] = {"post": _writing(told, place, shape)}
         paths[f"/events/{kind}/preview"] = {"post": _writing(told, place, shape, preview=True)}
+        paths[f"/kinds/{kind}/state"] = {"get": _stating(told, held)}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version.date.isoformat(), "description": version.title},
@@ -102,6 +103,22 @@ def _writing(
     }
 
 
+def _stating(told: Explanation, held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of what a form asks before it is sent: the event's fields are the query's."""
+    fields = [
+        {"name": name, "in": "query", "schema": schema if schema.get("type") in _PLAIN else {"type": "string"}}
+        for name, schema in held["properties"].items()
+    ]
+    words = ("denied", "unrepresentable", "shape-newer", "not-storable")
+    what = f"What {told.kind} would see now"
+    return {
+        "operationId": f"state-{told.kind}",
+        "summary": what,
+        "parameters": [_VERSION, *fields],
+        "responses": {"200": _answer(what, "State"), **_problems((*_READING, *words))},
+    }
+
+
 def _answer(what: str, schema: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": _REF.format(model=schema)}}}
     return {"description": what, "headers": _HEADERS, "content": content}
@@ -120,6 +137,8 @@ def _problems(words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _reading() -> dict[str, Any]:
+    """Return the description of the routes that are the same under all versions."""
+
     def route(name: str, what: str, schema: str, *params: Any, words: tuple[str, ...] = ()) -> dict[str, Any]:
         return {
             "operationId": name,
@@ -141,6 +160,9 @@ def _reading() -> dict[str, Any]:
         },
         "/subjects/{subject}/events": {
             "get": route("timeline", "What happened to a subject", "Page", part("subject"), *_CUT)
+        },
+        "/subjects/{subject}/accesses": {
+            "get": route("accesses", "Who looked at a subject", "Accesses", part("subject"), *_CUT, words=("denied",))
         },
         "/rows/{table}/{key}/history": {
             "get": route("history", "What happened to a row", "Page", part("table"), part("key"), *_CUT)
@@ -165,9 +187,25 @@ def _reading() -> dict[str, Any]:
         },
         "/kinds": {"get": route("kinds", "The kinds that the version knows", "Kinds")},
         "/kinds/{kind}": {
-            "get": route("kind", "What the version says of a kind", "Kind", part("kind"), words=("unknown-kind",))
+            "get": route("kind", "What a version says of a kind", "Kind", part("kind"), _WHICH, words=("unknown-kind",))
         },
-        "/versions": {"get": route("versions", "The versions that there are", "Versions")},
+        "/versions": {"get": route("versions", "Versions, and who is at which", "Versions", _IMPACT)},
+        "/changelog": {"get": route("changelog", "What each version changed", "Changelog", _SINCE)},
+        "/pins/{caller}": {
+            "put": {
+                **route(
+                    "pin",
+                    "Move a caller to a version",
+                    "Pinned",
+                    part("caller", maxLength=300),
+                    words=("denied", "contention", "too-large", "not-storable"),
+                ),
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": {"$ref": _REF.format(model="Moving")}}},
+                },
+            }
+        },
     }
 
 
@@ -208,6 +246,14 @@ _KEY = {
     "schema": {"type": "string", "minLength": 1, "pattern": "^[!-~]+$"},
 }
 _REHEARSE = {"name": "rehearse", "in": "query", "schema": {"type": "string", "enum": ["0", "1"]}}
+_WHICH = {"name": "version", "in": "query", "schema": _DATE}
+_SINCE = {"name": "since", "in": "query", "schema": _DATE}
+_IMPACT = {
+    "name": "impact",
+    "in": "query",
+    "description": "Of how many of the newest events is told what the newest version would have made of them.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 1000},
+}
 _AT = {"name": "at", "in": "query", "schema": {"type": "string", "format": "date-time"}}
 _CUT = (
     {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 2**53}},
@@ -218,6 +264,7 @@ _HEADERS = {
     "Dateline-Version": {"schema": _DATE, "description": "The version under which the request was served."},
     "Deprecation": {"schema": _TEXT, "description": "Since when that version is deprecated (RFC 9745)."},
     "Sunset": {"schema": _TEXT, "description": "When it ends (RFC 8594)."},
+    "Link": {"schema": _TEXT, "description": "Where one reads about that, and what comes after it; the next page."},
 }
 _REASON = {
     "type": "object",
@@ -233,9 +280,15 @@ _BESIDE = {
         **_or_null({"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _TEXT}}),
         "description": "Fingerprints by row and field, as a preview told them, of what must still be so.",
     },
+    "preview": {
+        **_or_null(_TEXT),
+        "description": "What a preview of the same request gave: that very plan is committed, or nothing. Without expects.",
+    },
 }
 _WHO = {"handler": _TEXT, "date": _DATE}
 _STEPS = _list(_object(step=_TEXT, sort=_TEXT, of=_TEXT, row=_or_null(_TEXT), values=_OBJECT, **_WHO))
+_PLAIN = frozenset({"string", "integer", "number", "boolean"})
+_PRINTS = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _TEXT}}
 _BOTH = {"dependentRequired": {"base": ["version"]}}
 _OTHERWISE = {"version": _or_null(_DATE), "base": _or_null(_DATE), "input": _or_null(_OBJECT)}
 _VERSION_TOLD = _object(
@@ -269,8 +322,10 @@ _SCHEMAS: Mapping[str, Any] = {
         expires_at=_INSTANT,
         rehearsed={"type": "boolean"},
         steps=_STEPS,
-        fingerprints={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _TEXT}},
+        fingerprints=_PRINTS,
+        preview=_TEXT,
     ),
+    "State": _object(kind=_TEXT, version=_DATE, seen=_list(_OBJECT), fingerprints=_PRINTS),
     "Entry": _object(
         seq=_WHOLE,
         id=_ID,
@@ -320,5 +375,37 @@ _SCHEMAS: Mapping[str, Any] = {
         version=_DATE, kinds=_list(_object(kind=_TEXT, shape=_or_null(_DATE), requires=_or_null(_TEXT), doc=_TEXT))
     ),
     "Kind": _object(kind=_TEXT, version=_DATE, doc=_TEXT, input=_list(_OBJECT), rejections=_list(_TEXT)),
-    "Versions": _object(version=_DATE, versions=_list(_VERSION_TOLD)),
+    "Versions": _object(
+        version=_DATE,
+        newest=_DATE,
+        versions=_list(_VERSION_TOLD),
+        pins=_list(_object(caller=_TEXT, version=_DATE, since=_INSTANT, event=_ID, by=_TEXT, behind=_WHOLE)),
+    ),
+    "Changelog": _object(
+        versions=_list(_object(version=_DATE, instant=_INSTANT, title=_TEXT, why=_TEXT, changes=_list(_OBJECT)))
+    ),
+    "Moving": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["version"],
+        "properties": {"version": _DATE, "reason": {"anyOf": [_TEXT, _REASON, {"type": "null"}]}},
+    },
+    "Pinned": _object(caller=_TEXT, version=_DATE, event=_ID, seq=_WHOLE),
+    "Accesses": _object(
+        accesses=_list(
+            _object(
+                number=_WHOLE,
+                at=_INSTANT,
+                subject=_TEXT,
+                actor=_OBJECT,
+                door=_TEXT,
+                view=_TEXT,
+                event=_or_null(_ID),
+                unmasked={"type": "boolean"},
+                outcome={"type": "string", "enum": ["shown", "denied"]},
+                reason=_or_null(_OBJECT),
+            )
+        ),
+        next=_or_null(_WHOLE),
+    ),
 }

@@ -31,14 +31,16 @@ from dateline.errors import (
     UnknownKind,
     Unreachable,
 )
+from dateline.web.call import Shows
 
-__all__ = ["PROBLEMS", "Unserved", "problem"]
+__all__ = ["PROBLEMS", "Explained", "Unserved", "problem"]
 
 TYPE = "urn:problem-type:dateline:"
 
 PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
     "malformed": (HTTPStatus.BAD_REQUEST, "The request is not what is asked for here"),
     "key-missing": (HTTPStatus.BAD_REQUEST, "A request that changes something carries an Idempotency-Key"),
+    "version-gone": (HTTPStatus.GONE, "That version has ended"),
     "unknown-version": (HTTPStatus.BAD_REQUEST, "There is no such version, or none any more"),
     "shape-newer": (HTTPStatus.BAD_REQUEST, "The event is of a shape that this version does not know"),
     "not-storable": (HTTPStatus.BAD_REQUEST, "The database cannot hold a value"),
@@ -85,12 +87,29 @@ class Unserved(DatelineError):
     Args:
         word: The problem's type.
         allow: The method that can be used instead.
+        facts: What is known beyond that.
     """
 
-    def __init__(self, word: str, detail: str, *, allow: str | None = None) -> None:
+    def __init__(self, word: str, detail: str, *, allow: str | None = None, **facts: Any) -> None:
         super().__init__(detail)
         self.word = word
         self.allow = allow
+        self.facts = facts
+
+
+class Explained(DatelineError):
+    """A refusal, with what the client is told beside it.
+
+    Args:
+        facts: What is known beyond the refusal.
+        shows: Whose data that shows, or would have shown.
+    """
+
+    def __init__(self, refusal: Refused, facts: Mapping[str, Any] | None = None, shows: Shows | None = None) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.facts = facts or {}
+        self.shows = shows
 
 
 def problem(error: DatelineError) -> Response:
@@ -111,7 +130,10 @@ def problem(error: DatelineError) -> Response:
 
 def _meaning(error: DatelineError) -> tuple[str, str, dict[str, Any]]:
     if isinstance(error, Unserved):
-        return error.word, str(error), {}
+        return error.word, str(error), dict(error.facts)
+    if isinstance(error, Explained):
+        word, detail, facts = _meaning(error.refusal)
+        return word, detail, {**facts, **error.facts}
     if isinstance(error, Refused):
         facts = error.problem()
         return error.outcome, str(facts["detail"]), facts | ({"event": error.event_id} if error.event_id else {})

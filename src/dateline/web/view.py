@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from dateline.core.canon import canonical, parsed
+from dateline.core.canon import canonical, parsed, plain
 from dateline.core.decision import OPEN, Decided, Decision
 from dateline.core.document import document
 from dateline.core.entry import Entry
-from dateline.core.event import Event
+from dateline.core.event import Event, fill
 from dateline.core.mask import masked
 from dateline.core.model import personal_fields
-from dateline.core.outcome import Committed, Preview
+from dateline.core.outcome import Committed, Preview, State
 from dateline.core.personal import MASK, Sealer, unsealed
 from dateline.core.snapshot import Record, row_of
 from dateline.core.version import Versions
 from dateline.errors import HandlerFault, Malformed, Refused
 
-__all__ = ["committed", "previewed", "stepped", "viewed"]
+__all__ = ["committed", "fingerprinted", "looked_at", "previewed", "seen", "stepped", "viewed"]
 
 
 def viewed(entry: Entry, versions: Versions, version: date, *, unmask: bool) -> Mapping[str, Any]:
@@ -127,8 +128,12 @@ def _who(one: Any) -> dict[str, str]:
     return {"handler": one.handler, "date": one.date}
 
 
-def previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
-    """Return what a request would do as an object."""
+def previewed(made: Preview, promise: str, *, unmask: bool) -> dict[str, Any]:
+    """Return what a request would do as an object.
+
+    Args:
+        promise: What the client sends back to commit that very plan.
+    """
     decision = Decision.made(made.plan, made.version)
     return {
         "event": made.event_id,
@@ -138,12 +143,49 @@ def previewed(made: Preview, *, unmask: bool) -> dict[str, Any]:
         "expires_at": made.expires_at,
         "rehearsed": made.rehearsed,
         "steps": [stepped(one, unmask=unmask) for one in decision.steps],
-        "fingerprints": made.fingerprints if unmask else _seen(made),
+        "fingerprints": fingerprinted(made, unmask=unmask),
+        "preview": promise,
     }
 
 
-def _seen(made: Preview) -> dict[str, dict[str, str]]:
-    """Return the fingerprints without those of personal values: whoever guesses a name can make its digest."""
+def seen(made: Preview | State, *, unmask: bool) -> list[dict[str, Any]]:
+    """Return what each field of the snapshots holds: rows, or a value."""
+    told = []
+    for one, values in zip(made.fields, made.seen, strict=True):
+        field: dict[str, Any] = {"field": one.path}
+        if one.record is None:
+            held = MASK if one.personal and not unmask else plain(values[0] if values else None)
+            told.append({**field, "value": held})
+            continue
+        assert one.table is not None
+        hidden = frozenset() if unmask else personal_fields(one.record)
+        rows = []
+        for record in values:
+            cells = {name: plain(getattr(record, name)) for name in one.record.model_fields}
+            masked = {name: MASK for name in hidden if cells[name] is not None}
+            rows.append({"row": row_of(record), "values": {**cells, **masked}})
+        told.append({**field, "table": one.table.name, "rows": rows})
+    return told
+
+
+def looked_at(made: Preview | State) -> tuple[str, ...]:
+    """Return whose data stands in what was seen: those whom the event is about, as far as that is known, and whose rows there are."""
+    found: dict[str, None] = {}
+    for template in made.event.__subjects__:
+        # Of a state, only some fields are known.
+        with contextlib.suppress(AttributeError, KeyError):
+            found[fill(template, made.event)] = None
+    for values in made.seen:
+        for record in values:
+            if isinstance(record, Record) and record.__subject__ is not None:
+                found[fill(record.__subject__, record)] = None
+    return tuple(found)
+
+
+def fingerprinted(made: Preview | State, *, unmask: bool) -> dict[str, dict[str, str]]:
+    """Return fingerprints, but of personal values only for who may see them: whoever guesses a name can make its digest."""
+    if unmask:
+        return made.fingerprints
     hidden = {
         (row_of(record), name)
         for values in made.seen

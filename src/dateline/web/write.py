@@ -1,0 +1,64 @@
+"""The routes that dispatch and preview."""
+
+from __future__ import annotations
+
+from dateline.core.event import Event
+from dateline.errors import Denied, Malformed, Refused, StaleSnapshot
+from dateline.run.path import Given
+from dateline.web.asked import Asked, key_of, kind_of, read, reason_of, word_of
+from dateline.web.call import Answer, Call, Shows
+from dateline.web.problem import Explained
+from dateline.web.view import committed, fingerprinted, looked_at, previewed
+
+__all__ = ["dispatch", "preview"]
+
+
+async def dispatch(call: Call) -> Answer:
+    """Commit an event."""
+    kind_of(call)
+    key = key_of(call)
+    event, given = await _asked(call)
+    given["key"] = key
+    try:
+        done = await call.runner.dispatch(event, **given)
+    except StaleSnapshot as stale:
+        raise await _anew(call, event, stale) from None
+    return Answer(committed(done), status=201, headers={"location": f"{call.base}/events/{done.event_id}"})
+
+
+async def preview(call: Call) -> Answer:
+    """Tell what an event would do, and write nothing."""
+    rehearse = word_of(call, "rehearse", ("0", "1")) == "1"
+    event, given = await _asked(call)
+    made = await call.runner.preview(event, rehearse=rehearse, **given)
+    if isinstance(made, StaleSnapshot):
+        raise await _anew(call, event, made)
+    if isinstance(made, Refused):
+        raise Explained(made, shows=Shows("preview", event.subjects, denied=isinstance(made, Denied)))
+    told = previewed(made, call.runner.promise(made), unmask=call.caller.unmasked)
+    return Answer(told, Shows("preview", looked_at(made)))
+
+
+async def _asked(call: Call) -> tuple[Event, Given]:
+    """Return the event that a body describes, and what it is told beside it."""
+    asked = await read(call, Asked)
+    if asked.preview is not None and asked.expects is not None:
+        raise Malformed(
+            "a preview says what it expects; send preview or expects", (("expects", "is there with preview"),)
+        )
+    day = call.version.date
+    event = call.runner.event(call.of, asked.input, version=day)
+    expects = asked.expects if asked.preview is None else call.runner.promised(asked.preview)
+    given = call.given(reason_of(asked.reason))
+    return event, {**given, "version": day, "at": asked.at, "cause": asked.cause, "expects": expects}
+
+
+async def _anew(call: Call, event: Event, stale: StaleSnapshot) -> Explained:
+    """Return the refusal with what the rows are like now, so that a client can show both and ask again."""
+    known = {name: getattr(event, name) for name in type(event).model_fields}
+    given: Given = {**call.given(), "version": call.version.date}
+    found = await call.runner.state(event.__kind__, known, **given)
+    rows = {one.row for one in stale.differences}
+    told = fingerprinted(found, unmask=call.caller.unmasked)
+    fresh = {row: cells for row, cells in told.items() if row in rows}
+    return Explained(stale, {"fingerprints": fresh}, Shows("stale", looked_at(found)))
