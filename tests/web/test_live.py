@@ -98,6 +98,30 @@ def test_personal_values_are_shown_to_those_with_the_right_alone(ward: Ward) -> 
     run(go())
 
 
+def test_who_hears_of_whom_is_on_record_before_they_do_and_once_a_connection(ward: Ward) -> None:
+    def heard(subject: str) -> list[tuple[str, str, str, bool, str]]:
+        found = ward.runner.accesses(subject=subject)
+        return [(one.actor.id, one.door, one.view, one.unmasked, one.outcome) for one in found]
+
+    async def go() -> None:
+        await move(ward, "old")
+        async with opened(ward) as socket, opened(ward, "doctor") as doctor:
+            await subscribed(socket, subjects=["patient:ann", "patient:old"], after=None)
+            assert (await received(socket))["event"]["input"]["patient"] == "old"
+            await subscribed(doctor)
+            for patient in ("ann", "ann", "bob"):
+                await move(ward, patient)
+            for _ in range(2):
+                await received(socket)
+            for _ in range(3):
+                await received(doctor)
+        nurse, other = ("nurse", "live", "feed", False, "shown"), ("doctor", "live", "feed", True, "shown")
+        assert sorted(heard("patient:ann")) == [other, nurse]
+        assert (heard("patient:bob"), heard("patient:old")) == ([other], [nurse])
+
+    run(go())
+
+
 def test_no_other_tenants_events_are_heard(ward: Ward) -> None:
     async def go() -> None:
         async with opened(ward, "north/nurse") as north, opened(ward) as own:
@@ -172,6 +196,8 @@ def test_a_subscription_that_is_not_allowed_is_denied_and_so_is_what_is_none(war
     async def go() -> None:
         async with opened(ward) as socket:
             assert await subscribed(socket, subjects=["patient:bob"]) == {"type": "denied", "id": "1"}
+            [tried] = ward.runner.accesses(subject="patient:bob")
+            assert (tried.door, tried.outcome) == ("live", "denied")
             assert (await subscribed(socket, subjects=["patient:ann"]))["type"] == "subscribed"
             for text in ("nonsense", "[]", '{"type":"subscribe","id":7}', '{"type":"hello","id":"x"}'):
                 await socket.send(text)

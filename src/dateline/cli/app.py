@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from dateline.cli import access as about_accesses
 from dateline.cli import effects as about_effects
 from dateline.cli import erase as about_erasure
+from dateline.cli import pin as about_pins
 from dateline.cli import replay as about_replay
 from dateline.cli import tables as about_tables
 from dateline.cli import versions as about_versions
@@ -151,6 +153,8 @@ def trail(
             limit=limit,
             newest_first=newest_first,
         )
+        about = (one for entry in page for one in entry.subjects)
+        about_accesses.look(reader, "trail", about, tenant=tenant, unmasked=unmask)
     if json:
         for entry in page:
             write(text(document(entry, entry if unmask else masked(entry))))
@@ -168,3 +172,5 @@ app.add_typer(about_effects.app)
 app.add_typer(about_replay.app)
 app.add_typer(about_tables.app)
 app.add_typer(about_erasure.app)
+app.add_typer(about_accesses.app)
+app.add_typer(about_pins.app)

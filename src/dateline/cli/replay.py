@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dateline.cli.access import look
 from dateline.cli.common import Database, Json, Paper, Versions, day, instant, loaded, write
 from dateline.cli.diff import MARKS, show
 from dateline.cli.document import printable, text
@@ -225,6 +226,7 @@ def diff(
     """
     with Runner(database, versions=loaded(versions)) as runner:
         found = runner.diff(_id(runner, event, tenant), a, b, input=_changed(input), tenant=tenant)
+        look(runner, "diff", event=found.event_id, tenant=tenant, unmasked=unmask)
     told = found.document(runner.versions, unmask=unmask)
     if json:
         write(text(told))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from dateline.cli.access import look
 from dateline.cli.common import Database, Json, Paper, Versions, instant, loaded, write
 from dateline.cli.document import printable, shown, text
 from dateline.core.adopt import RIGHT
@@ -184,6 +185,9 @@ def as_of(
         at: datetime | int = int(moment) if moment.isdigit() else instant(moment)
         row = runner.as_of(at).row(table, key)
         known = table_of(tables_of(runner.versions)[table].mapped).columns
+        if row is not None:
+            about = (one for entry in runner.trail(table=table, row=key, limit=1) for one in entry.subjects)
+            look(runner, "row", about, unmasked=unmask)
     hidden = set() if unmask else {one.name for one in known.values() if one.personal}
     masked = None if row is None else {n: MASK if n in hidden and v is not None else v for n, v in row.items()}
     if json:

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from dateline.core.access import Access, Look
 from dateline.core.entry import Entry, Page
 from dateline.core.model import faults
 from dateline.core.version import Versions
 from dateline.errors import DatelineError, TrailFault, Unreachable
 from dateline.run.fault import DRIVER
-from dateline.run.path import Asked
+from dateline.run.path import Asked, Looked
 from dateline.run.runner import Runner
 from dateline.run.settings import Settings
 from dateline.sql.standing import Queued
@@ -28,7 +29,7 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """Reads and verifies the trail of any database of dateline's, and makes its tables; it records nothing.
+    """Reads and verifies the trail of any database of dateline's, and makes its tables; it records nothing but who looks.
 
     Args:
         database: As for `Runner`.
@@ -69,6 +70,16 @@ class Reader:
         """
         with self._told(existing=True):
             return self._runner.trail(**asked)
+
+    def look(self, *looks: Look) -> int:
+        """As `Runner.look`; raises what `trail` does."""
+        with self._told(existing=True):
+            return self._runner.look(*looks)
+
+    def accesses(self, **asked: Unpack[Looked]) -> tuple[Access, ...]:
+        """As `Runner.accesses`; raises what `trail` does."""
+        with self._told(existing=True):
+            return self._runner.accesses(**asked)
 
     def scan(self, *, after: int = 0) -> Iterator[Entry]:
         """As `Runner.scan`; raises what `trail` does."""

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
+from dateline.core.access import Look
 from dateline.core.canon import canonical
 from dateline.core.document import told
+from dateline.core.internal import bounded
 from dateline.core.notice import Notice
 from dateline.errors import DatelineError
 from dateline.run import log
 from dateline.run.runner import AsyncRunner
 from dateline.sql.feed import Wanted
+from dateline.web.caller import Caller
 
 __all__ = ["Hub", "Listener", "Said"]
 
 BUFFER = 1_000
 """Notices that wait for one listener before it counts as slow."""
+
+MOST = 10_000
+"""Subjects that are remembered as heard of by one listener."""
 
 
 class Said:
@@ -41,11 +47,15 @@ class Listener:
     """One subscription: what it wants, and what waits for it.
 
     Args:
+        caller: Who listens; None for a program of ours, which shows nobody anything.
         slow: More waited for it than may; it gets no more, and `overrun` was called.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, caller: Caller | None = None) -> None:
         self.wanted = wanted
+        self._caller = caller
+        # Whom it heard of already: each is recorded once, before anything about them is heard.
+        self._heard: dict[str, None] = {}
         self.waiting: asyncio.Queue[Said | None] = asyncio.Queue(BUFFER)
         self.slow = False
         self.overrun: Callable[[], None] = lambda: None
@@ -57,6 +67,27 @@ class Listener:
         return (not self._kinds or kind in self._kinds) and (
             not self._subjects or not self._subjects.isdisjoint(subjects)
         )
+
+    def look(self, subjects: Iterable[str]) -> Look | None:
+        """Return the look that hearing of these is; None where it heard of all of them before."""
+        if self._caller is None:
+            return None
+        new = tuple(one for one in subjects if one not in self._heard)
+        if not new:
+            return None
+        return Look(
+            actor=self._caller.actor,
+            door="live",
+            view="feed",
+            tenant=self._caller.tenant,
+            subjects=new,
+            unmasked=self._caller.unmasked,
+        )
+
+    def looked(self, subjects: Iterable[str]) -> None:
+        """Take note that it is recorded that they hear of these."""
+        self._heard.update(dict.fromkeys(subjects))
+        bounded(self._heard, MOST)
 
     def put(self, said: Said | None) -> None:
         """Have something wait for it; where too much does, nothing more will."""
@@ -86,9 +117,11 @@ class Hub:
         self._about: dict[Any, frozenset[str]] = {}
 
     @contextlib.asynccontextmanager
-    async def joined(self, wanted: Wanted, after: str | None) -> AsyncIterator[tuple[Listener, AsyncGenerator[Said]]]:
+    async def joined(
+        self, wanted: Wanted, after: str | None, caller: Caller | None = None
+    ) -> AsyncIterator[tuple[Listener, AsyncGenerator[Said]]]:
         """Give a listener, and what it hears: everything behind a cursor, and then what happens, without a gap."""
-        listener = Listener(wanted)
+        listener = Listener(wanted, caller)
         self._listeners.add(listener)
         if self._following is None or self._following.done():
             self._ready.clear()
@@ -121,6 +154,7 @@ class Hub:
             async with contextlib.aclosing(behind):
                 async for notice in behind:
                     last = notice.position
+                    await self._looked((listener,), await self._whom(notice))
                     yield Said(notice)
         while True:
             said = await listener.waiting.get()
@@ -139,27 +173,44 @@ class Hub:
                 self._ready.set()
                 async with contextlib.aclosing(self._runner.feed(after=after, tenant=self._tenant)) as happening:
                     async for notice in happening:
-                        after = notice.cursor
                         await self._tell(notice)
+                        after = notice.cursor
             except DatelineError as error:
                 log.told("hub.waits", reason=type(error).__name__)
                 await asyncio.sleep(self._lost)
 
     async def _tell(self, notice: Notice) -> None:
+        """Hand a notice to those who want it, once it is recorded that they hear of whom it is about."""
+        subjects = await self._whom(notice)
         if notice.entry is not None:
-            subjects, kind = frozenset(notice.entry.subjects), notice.entry.kind
-            if notice.entry.effects:
-                self._about[notice.entry.id] = subjects
-                while len(self._about) > 10_000:
-                    self._about.pop(next(iter(self._about)))
+            kind = notice.entry.kind
         else:
             assert notice.change is not None
             kind = notice.change.event_kind
-            subjects = self._about.get(notice.change.event) or await self._subjects(notice.change.event)
+        hearing = [one for one in tuple(self._listeners) if not one.slow and one.wants(subjects, kind)]
+        await self._looked(hearing, subjects)
         said = Said(notice)
-        for listener in tuple(self._listeners):
-            if not listener.slow and listener.wants(subjects, kind):
-                listener.put(said)
+        for listener in hearing:
+            listener.put(said)
+
+    async def _looked(self, listeners: Sequence[Listener], subjects: frozenset[str]) -> None:
+        """Record, in one trip, that listeners are about to hear of subjects; each of them once."""
+        looks = [look for listener in listeners if (look := listener.look(subjects)) is not None]
+        if looks:
+            await self._runner.look(*looks)
+            for listener in listeners:
+                listener.looked(subjects)
+
+    async def _whom(self, notice: Notice) -> frozenset[str]:
+        """Return whom a notice is about."""
+        if notice.entry is not None:
+            subjects = frozenset(notice.entry.subjects)
+            if notice.entry.effects:
+                self._about[notice.entry.id] = subjects
+                bounded(self._about, MOST)
+            return subjects
+        assert notice.change is not None
+        return self._about.get(notice.change.event) or await self._subjects(notice.change.event)
 
     async def _subjects(self, event: Any) -> frozenset[str]:
         entry = await self._runner.outcome(event, tenant=self._tenant)

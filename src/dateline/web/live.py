@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from dateline.core.access import Look
 from dateline.errors import DatelineError, Malformed, OtherIncarnation
 from dateline.run.path import Heard, heard
 from dateline.run.runner import AsyncRunner
@@ -107,8 +108,22 @@ class Live:
         )
 
     async def _allowed(self, caller: Caller, wanted: Wanted) -> bool:
+        """Tell whether a caller may hear of that; who may not is on record with the try."""
         found = self._authorise(caller, wanted)
-        return bool(await found if inspect.isawaitable(found) else found)
+        allowed = bool(await found if inspect.isawaitable(found) else found)
+        if not allowed:
+            await self._runner.look(
+                Look(
+                    actor=caller.actor,
+                    door="live",
+                    view="feed",
+                    tenant=caller.tenant,
+                    subjects=wanted.subjects,
+                    unmasked=caller.unmasked,
+                    outcome="denied",
+                )
+            )
+        return allowed
 
     def _hub(self, tenant: str) -> Hub:
         if tenant not in self._hubs:
@@ -172,7 +187,7 @@ class Live:
 
     async def _stream(self, caller: Caller, wanted: Wanted, after: str | None) -> AsyncIterator[str]:
         with self._known(caller) as revoked:
-            async with self._hub(caller.tenant).joined(wanted, after) as (listener, heard_):
+            async with self._hub(caller.tenant).joined(wanted, after, caller) as (listener, heard_):
                 yield ": here\n\n"
                 async with contextlib.aclosing(self._patiently(caller, wanted, heard_, revoked)) as happening:
                     async for said in happening:
@@ -296,7 +311,7 @@ class _Connection:
             await self._send({"type": "denied", "id": id})
             return
         begin = f"{at.incarnation.hex}.{at.after}"
-        async with live._hub(caller.tenant).joined(wanted, begin) as (listener, heard_):
+        async with live._hub(caller.tenant).joined(wanted, begin, caller) as (listener, heard_):
             listener.overrun = self._overrun
             await self._send({"type": "subscribed", "id": id, "cursor": begin})
             forever = asyncio.Event()
