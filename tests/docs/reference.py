@@ -18,7 +18,8 @@ from dateline.core.entry import Written
 from dateline.core.mask import masked
 from dateline.core.model import Model
 from dateline.core.notice import Changed, Notice
-from dateline.core.outcome import Performed, Removal, Wrote
+from dateline.core.outcome import Performed, Removal, State, Wrote
+from dateline.core.promise import Promise
 from dateline.core.verdict import Verdict
 from dateline.run.delivery import Sink
 from dateline.run.moment import Moment
@@ -35,6 +36,7 @@ from dateline.sql.standing import Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
 from dateline.testing import decisions, postgres
+from dateline.web.api import router
 from dateline.web.caller import Caller
 from dateline.web.live import Live
 
@@ -110,6 +112,9 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                 *(
                     "dispatch",
                     "preview",
+                    "promise",
+                    "promised",
+                    "state",
                     "event",
                     "together",
                     "erase",
@@ -129,6 +134,12 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "as_of",
                     "adopt",
                     "drift",
+                    "look",
+                    "accesses",
+                    "pinned",
+                    "pin",
+                    "pins",
+                    "impact",
                     "migrate",
                     "sequence",
                     "verify",
@@ -161,7 +172,15 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     (
         "Outcomes",
         "What `dispatch` and `preview` return. Refusals are in the [errors](errors.md).",
-        {"Committed": (), "Preview": ("fingerprints",), "Wrote": (), "Performed": (), "Removal": ()},
+        {
+            "Committed": (),
+            "Preview": ("fingerprints",),
+            "State": ("fingerprints",),
+            "Promise": (),
+            "Wrote": (),
+            "Performed": (),
+            "Removal": (),
+        },
     ),
     (
         "The trail",
@@ -196,13 +215,23 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     (
         "Live, in the browser",
         "In `dateline.web`, with the extra `web`; the [guide](../guides/feed.md) shows it.",
-        {"Live": ("routes", "revoke"), "Caller": ("unmasked",)},
+        {"Live": ("routes", "revoke")},
+    ),
+    (
+        "The API over HTTP",
+        "In `dateline.web`, with the extra `web`; the [guide](../guides/http.md) shows it.",
+        {"router": (), "Caller": ("name", "unmasked")},
+    ),
+    (
+        "Who looked, and who is at which version",
+        "What `runner.look` takes and `runner.accesses` returns; what `runner.pinned` and `runner.pins` return.",
+        {"Look": (), "Access": ("document",), "Pin": ("document",)},
     ),
     (
         "Beside the package's own names",
         "Imported from their modules.",
         {
-            "Reader": ("trail", "scan", "effects", "verify", "migrate", "close"),
+            "Reader": ("trail", "scan", "look", "accesses", "effects", "verify", "migrate", "close"),
             "masked": (),
         },
     ),
@@ -244,10 +273,12 @@ _ELSEWHERE: dict[str, Any] = {
     "Notice": Notice,
     "Performed": Performed,
     "Postgres": postgres.Postgres,
+    "Promise": Promise,
     "Queued": Queued,
     "Reader": Reader,
     "Removal": Removal,
     "Sink": Sink,
+    "State": State,
     "Together": Together,
     "Verdict": Verdict,
     "Verification": Verification,
@@ -261,6 +292,7 @@ _ELSEWHERE: dict[str, Any] = {
     "in_memory": decisions.in_memory,
     "launch": postgres.launch,
     "masked": masked,
+    "router": router,
     "signature": signature,
     "under_each": decisions.under_each,
 }

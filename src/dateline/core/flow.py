@@ -224,7 +224,7 @@ def _resolved(request: Request, versions: Versions, root: UUID | None) -> tuple[
     expects = request.expects
     allowed(type(event), request)
     shown = expects if isinstance(expects, Shown) else None
-    late = request.at is not None or request.version == "as-of-occurred" if shown is None else shown.late
+    late = request.at is not None or request.version == "as-of-occurred" if shown is None else shown.backdated()
     if late and BACKDATE not in request.actor.rights:
         raise Denied(
             f"{request.actor.id} lacks the right {BACKDATE!r}, which at= and version='as-of-occurred' require",

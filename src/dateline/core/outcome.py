@@ -120,10 +120,9 @@ class Shown(ABC):
     at: datetime
     expires_at: datetime
 
-    @property
     @abstractmethod
-    def late(self) -> bool:
-        """Whether it is recorded later than it happened."""
+    def backdated(self) -> bool:
+        """Tell whether it is recorded later than it happened."""
 
     @abstractmethod
     def adopted(self, event: Event, meta: Meta) -> Meta:
@@ -174,9 +173,8 @@ class Preview(Shown):
         """A digest for each field of each row that the decision saw; send back those that must still be so."""
         return fingerprints(self.seen)
 
-    @property
-    def late(self) -> bool:
-        """Whether it is recorded later than it happened."""
+    def backdated(self) -> bool:
+        """As `Shown.backdated`."""
         return self.event.meta.late
 
     def adopted(self, event: Event, meta: Meta) -> Meta:

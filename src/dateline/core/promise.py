@@ -108,6 +108,10 @@ class Promise(Shown):
             key=key,
         )
 
+    def backdated(self) -> bool:
+        """As `Shown.backdated`."""
+        return self.late
+
     def adopted(self, event: Event, meta: Meta) -> Meta:
         """As `Shown.adopted`; the reason is part of what was shown."""
         if self.asked != _asked(event, meta, self.key):
