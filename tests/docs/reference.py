@@ -30,7 +30,7 @@ from dateline.sinks.jetstream import JetStream
 from dateline.sinks.webhook import Webhooks, signature
 from dateline.sql.drift import Drift
 from dateline.sql.feed import Wanted
-from dateline.sql.queue import Lag
+from dateline.sql.lag import Lag
 from dateline.sql.standing import Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
