@@ -36,7 +36,9 @@ from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
 from dateline.testing import decisions, postgres
 from dateline.web.caller import Caller
+from dateline.web.health import health
 from dateline.web.live import Live
+from dateline.web.serve import Site, bound, serve
 
 __all__ = ["FOLDER", "SECTIONS", "pages"]
 
@@ -196,7 +198,12 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     (
         "Live, in the browser",
         "In `dateline.web`, with the extra `web`; the [guide](../guides/feed.md) shows it.",
-        {"Live": ("routes", "revoke"), "Caller": ("unmasked",)},
+        {"Live": ("routes", "revoke", "end"), "Caller": ("unmasked",)},
+    ),
+    (
+        "Serving",
+        "In `dateline.web.health` and `dateline.web.serve`, with the extra `web`; the [guide](../guides/serving.md) shows them.",
+        {"health": (), "Site": ("of",), "bound": (), "serve": ()},
     ),
     (
         "Beside the package's own names",
@@ -248,6 +255,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Reader": Reader,
     "Removal": Removal,
     "Sink": Sink,
+    "Site": Site,
     "Together": Together,
     "Verdict": Verdict,
     "Verification": Verification,
@@ -256,11 +264,14 @@ _ELSEWHERE: dict[str, Any] = {
     "When": decisions.When,
     "Written": Written,
     "Wrote": Wrote,
+    "bound": bound,
     "decisions.Given": decisions.Given,
     "decisions.given": decisions.given,
+    "health": health,
     "in_memory": decisions.in_memory,
     "launch": postgres.launch,
     "masked": masked,
+    "serve": serve,
     "signature": signature,
     "under_each": decisions.under_each,
 }
