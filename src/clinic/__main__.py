@@ -72,13 +72,13 @@ def serve_the_board(
     """Serve the ward board, a page that is always new, and deliver what is due meanwhile."""
     try:
         # Here, because the other commands need no web.
-        import uvicorn  # noqa: PLC0415
-
-        from clinic.serve import application  # noqa: PLC0415
+        from clinic.serve import ward  # noqa: PLC0415
+        from dateline.web.serve import bound, serve  # noqa: PLC0415
     except ModuleNotFoundError as error:
         _impossible(f"{error.name} is not here: pip install 'dateline[web]'")
-    print(f"The ward board is at http://127.0.0.1:{port}/; Ctrl-C ends it.", flush=True)
-    uvicorn.run(application(database), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+    site, listening = ward(database), bound("127.0.0.1", port)
+    told = f"The ward board is at http://127.0.0.1:{listening.getsockname()[1]}/; Ctrl-C ends it."
+    serve(site, listening, told=lambda: print(told, flush=True))
 
 
 @app.command("import")

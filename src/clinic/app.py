@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy import Engine, text
 
 from clinic.tables import Base
-from dateline import Runner, load
+from dateline import AsyncRunner, Runner, load
 
-__all__ = ["VERSIONS", "open_clinic"]
+__all__ = ["VERSIONS", "open_clinic", "runner"]
 
 VERSIONS = load("versions")
 """The clinic's rules of all dates, loaded once for all runners of this process."""
@@ -30,6 +32,16 @@ def open_clinic(database: str | Engine) -> Runner:
         runner.close()
         raise
     return runner
+
+
+def runner() -> AsyncRunner:
+    """Return an asynchronous runner on the clinic of this place: `dateline serve --app clinic.app:runner`.
+
+    Its URL is in the environment variable `DATELINE_DATABASE`; without it, it is `sqlite:///clinic.db`.
+    """
+    database = os.environ.get("DATELINE_DATABASE", "sqlite:///clinic.db")
+    open_clinic(database).close()
+    return AsyncRunner(database, versions=VERSIONS)
 
 
 def _make_tables(engine: Engine) -> None:

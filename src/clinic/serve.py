@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -15,9 +12,11 @@ from clinic import deliveries
 from clinic.app import VERSIONS, open_clinic
 from dateline import Actor, AsyncRelay, AsyncRunner
 from dateline.web.caller import Caller
+from dateline.web.health import health
 from dateline.web.live import Live
+from dateline.web.serve import Site
 
-__all__ = ["application"]
+__all__ = ["ward"]
 
 BOARD = Path(__file__).with_name("board.html")
 
@@ -27,27 +26,16 @@ def _caller(connection: HTTPConnection) -> Caller | None:
     return Caller(Actor(connection.query_params.get("me", "board"), kind="system"))
 
 
-def application(database: str) -> FastAPI:
-    """Return the ward board's application: the page, what it follows, and a relay that delivers meanwhile."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        open_clinic(database).close()
-        async with AsyncRunner(database, versions=VERSIONS) as runner:
-            # Masked, since nobody on the board has the right to see personal values.
-            live = Live(runner, authenticate=_caller, authorise=lambda caller, wanted: True)
-            app.router.routes += live.routes
-            relay = AsyncRelay(runner, deliveries)
-            delivering = asyncio.create_task(relay.run())
-            yield
-            relay.stop()
-            with suppress(asyncio.CancelledError):
-                await delivering
-
-    app = FastAPI(title="clinic", lifespan=lifespan, openapi_url=None)
+def ward(database: str) -> Site:
+    """Return the ward board's site: the page, what it follows, and a relay that delivers meanwhile."""
+    open_clinic(database).close()
+    runner = AsyncRunner(database, versions=VERSIONS)
+    # Masked, since nobody on the board has the right to see personal values.
+    live = Live(runner, authenticate=_caller, authorise=lambda caller, wanted: True)
+    app = FastAPI(title="clinic", openapi_url=None, routes=[*health(runner), *live.routes])
 
     @app.get("/")
     async def board() -> FileResponse:
         return FileResponse(BOARD, media_type="text/html")
 
-    return app
+    return Site(app=app, runner=runner, live=live, relay=AsyncRelay(runner, deliveries))

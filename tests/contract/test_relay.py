@@ -21,7 +21,7 @@ from dateline.run.attempt import ended
 from dateline.run.delivery import AsyncDelivery, Delivery, delivers
 from dateline.run.relay import AsyncRelay, Relay
 from dateline.run.runner import Runner
-from dateline.sql.queue import Lag
+from dateline.sql.lag import Lag
 from tests.contract.conftest import Shop
 
 FAST = Retry(tries=3, first=timedelta(milliseconds=1), timeout=timedelta(seconds=5))
@@ -423,8 +423,9 @@ def test_how_the_queue_stands_is_told(going: Shop) -> None:
     relay = AsyncRelay(going.colour.runner, *Mailbox().deliveries())
     lag = asyncio.run(relay.lag()) if isinstance(going.colour.runner, Runner) else going.colour.wait(relay.lag())
 
-    assert lag == Lag({"due": 2, "held": 1}, lag.oldest, lag.open)
+    assert lag == Lag({"due": 2, "held": 1}, lag.oldest, lag.open, lag.pending, lag.behind)
     assert 0 <= lag.oldest < 60
+    assert (lag.pending, 0 <= lag.behind < 60) == (1, True)
     # Not nothing: the server's own ANALYZE of a table is a transaction that writes as well.
     assert 0 <= lag.open < 60
 

@@ -31,14 +31,16 @@ from dateline.sinks.jetstream import JetStream
 from dateline.sinks.webhook import Webhooks, signature
 from dateline.sql.drift import Drift
 from dateline.sql.feed import Wanted
-from dateline.sql.queue import Lag
+from dateline.sql.lag import Lag
 from dateline.sql.standing import Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
 from dateline.testing import decisions, postgres
 from dateline.web.api import router
 from dateline.web.caller import Caller
+from dateline.web.health import health
 from dateline.web.live import Live
+from dateline.web.serve import Site, bound, serve
 
 __all__ = ["FOLDER", "SECTIONS", "pages"]
 
@@ -215,7 +217,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     (
         "Live, in the browser",
         "In `dateline.web`, with the extra `web`; the [guide](../guides/feed.md) shows it.",
-        {"Live": ("routes", "revoke")},
+        {"Live": ("routes", "revoke", "end")},
     ),
     (
         "The API over HTTP",
@@ -226,6 +228,11 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         "Who looked, and who is at which version",
         "What `runner.look` takes and `runner.accesses` returns; what `runner.pinned` and `runner.pins` return.",
         {"Look": (), "Access": ("document",), "Pin": ("document",)},
+    ),
+    (
+        "Serving",
+        "In `dateline.web.health` and `dateline.web.serve`, with the extra `web`; the [guide](../guides/serving.md) shows them.",
+        {"health": (), "Site": ("of",), "bound": (), "serve": ()},
     ),
     (
         "Beside the package's own names",
@@ -279,6 +286,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Removal": Removal,
     "Sink": Sink,
     "State": State,
+    "Site": Site,
     "Together": Together,
     "Verdict": Verdict,
     "Verification": Verification,
@@ -287,12 +295,15 @@ _ELSEWHERE: dict[str, Any] = {
     "When": decisions.When,
     "Written": Written,
     "Wrote": Wrote,
+    "bound": bound,
     "decisions.Given": decisions.Given,
     "decisions.given": decisions.given,
+    "health": health,
     "in_memory": decisions.in_memory,
     "launch": postgres.launch,
     "masked": masked,
     "router": router,
+    "serve": serve,
     "signature": signature,
     "under_each": decisions.under_each,
 }

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import gc
-import socket
-import threading
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
 from dateline import Actor, AsyncRunner, Effect, Event, Personal, Runner, Versions, Yields, handler
 from dateline.web.caller import Caller
 from dateline.web.live import Live
+from tests.web.serving import Server
 
 
 class Call(Effect, kind="call", key="{patient}"):
@@ -61,8 +57,7 @@ class Ward:
     asked: int = 0
     port: int = 0
     live: Live | None = None
-    _server: uvicorn.Server | None = None
-    _thread: threading.Thread | None = None
+    _server: Server | None = None
 
     @property
     def address(self) -> str:
@@ -81,33 +76,14 @@ class Ward:
         return self.allowed is None or set(wanted.subjects) <= self.allowed
 
     def start(self) -> None:
-        @asynccontextmanager
-        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            async with AsyncRunner(self.url, versions=VERSIONS) as runner:
-                self.live = Live(runner, authenticate=self.authenticate, authorise=self.authorise, **self.options)
-                app.router.routes += self.live.routes
-                yield
-
-        if not self.port:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
-        config = uvicorn.Config(
-            FastAPI(lifespan=lifespan), "127.0.0.1", self.port, log_level="error", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        ends = time.monotonic() + 20
-        while not self._server.started:
-            assert time.monotonic() < ends
-            time.sleep(0.01)
+        runner = AsyncRunner(self.url, versions=VERSIONS)
+        self.live = Live(runner, authenticate=self.authenticate, authorise=self.authorise, **self.options)
+        self._server = Server(runner, FastAPI(routes=self.live.routes), self.port)
+        self.port = self._server.port
 
     def stop(self) -> None:
         assert self._server is not None
-        assert self._thread is not None
-        self._server.should_exit = True
-        self._thread.join(20)
+        self._server.stop()
 
 
 @pytest.fixture(params=["sqlite_url", "postgresql_url"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,35 +11,46 @@ import uvicorn
 from fastapi import FastAPI
 
 from dateline import AsyncRunner
+from dateline.web.serve import bound
 
-__all__ = ["served"]
+__all__ = ["Server", "served"]
+
+
+class Server:
+    """An application, served in a thread of its own; its runner is closed with it.
+
+    Args:
+        port: Where it listens; any that is free, where it is 0.
+    """
+
+    def __init__(self, runner: AsyncRunner, app: FastAPI, port: int = 0) -> None:
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            async with runner:
+                yield
+
+        app.router.lifespan_context = lifespan
+        listening = bound("127.0.0.1", port)
+        self.port = int(listening.getsockname()[1])
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
+        self._thread.start()
+        ends = time.monotonic() + 20
+        while not self._server.started:
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
 
 
 @contextmanager
 def served(runner: Callable[[], AsyncRunner], app: Callable[[AsyncRunner], FastAPI]) -> Iterator[int]:
-    """Serve an application on a free port, which is given; its runner is closed with it."""
+    """Serve an application on a free port, which is given."""
     made = runner()
-    made_app = app(made)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with made:
-            yield
-
-    made_app.router.lifespan_context = lifespan
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    config = uvicorn.Config(made_app, "127.0.0.1", port, log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    ends = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+    server = Server(made, app(made))
     try:
-        yield port
+        yield server.port
     finally:
-        server.should_exit = True
-        thread.join(20)
+        server.stop()

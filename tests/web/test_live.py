@@ -338,3 +338,28 @@ def test_without_somebody_who_authorises_it_does_not_begin(sqlite_url: str) -> N
                 Live(runner, authenticate=lambda connection: None)
 
     run(go())
+
+
+def test_a_process_that_ends_lets_everybody_go_so_that_they_connect_again(ward: Ward) -> None:
+    async def go() -> None:
+        assert ward.live is not None
+        async with opened(ward) as socket:
+            await subscribed(socket)
+            stream = await asyncio.to_thread(urllib.request.urlopen, f"http://{ward.address}/live/events?me=nurse")
+            assert await asyncio.to_thread(stream.readline) == b": here\n"
+
+            ward.live.end()
+
+            assert [
+                line for line in await asyncio.to_thread(stream.readlines) if not line.startswith((b":", b"\n"))
+            ] == []
+            stream.close()
+            assert (await received(socket))["type"] == "ending"
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+        async with opened(ward) as late:
+            assert (await received(late))["type"] == "ending"
+
+    run(go())

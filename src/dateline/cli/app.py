@@ -14,6 +14,7 @@ from dateline.cli import effects as about_effects
 from dateline.cli import erase as about_erasure
 from dateline.cli import pin as about_pins
 from dateline.cli import replay as about_replay
+from dateline.cli import serve as about_serving
 from dateline.cli import tables as about_tables
 from dateline.cli import versions as about_versions
 from dateline.cli.common import Database, Json, Paper, counted, day, instant, loaded, write
@@ -169,6 +170,7 @@ def trail(
 
 app.add_typer(about_versions.app)
 app.add_typer(about_effects.app)
+app.add_typer(about_serving.app)
 app.add_typer(about_replay.app)
 app.add_typer(about_tables.app)
 app.add_typer(about_erasure.app)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,7 +15,7 @@ from dateline.core.version import Versions as Loaded
 from dateline.errors import BadVersion
 from dateline.run.loading import load
 
-__all__ = ["Database", "Json", "Left", "Paper", "Versions", "counted", "day", "instant", "loaded", "write"]
+__all__ = ["Database", "Json", "Left", "Paper", "Versions", "counted", "day", "instant", "loaded", "named", "write"]
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, with keys that stay.")]
 
@@ -92,3 +93,21 @@ def loaded(name: str, *, ahead: bool = False) -> Loaded:
         return load(name, ahead=ahead)
     except (ImportError, SyntaxError) as error:
         raise BadVersion(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def named(program: str, option: str) -> Any:
+    """Return what `module:name` stands for, found from where one stands; of a module alone, the module.
+
+    Args:
+        option: Which option names it so.
+
+    Raises:
+        BadVersion: Where there is no such thing.
+    """
+    module, colon, name = program.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = importlib.import_module(module)
+        return getattr(found, name) if colon else found
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise BadVersion(f"{program!r} is not there: {error}; write {option} module:name") from error

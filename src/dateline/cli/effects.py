@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from dateline.cli.common import Database, Json, Paper, Versions, loaded, write
+from dateline.cli.common import Database, Json, Paper, Versions, loaded, named, write
 from dateline.cli.document import printable, text
 from dateline.core.meta import Actor
 from dateline.core.outcome import Committed
-from dateline.errors import BadVersion, DatelineError
+from dateline.errors import DatelineError
 from dateline.run.act import RIGHT
 from dateline.run.reader import Reader
 from dateline.run.relay import AsyncRelay, Relay
@@ -173,7 +171,9 @@ def relay(
 
     Any number of them may run, on any number of machines.
     """
-    found = _named(program)
+    found = named(program, "--app")
+    if callable(found) and not isinstance(found, Relay | AsyncRelay):
+        found = found()
     if isinstance(found, Relay):
         found = found.inner
     if not isinstance(found, AsyncRelay):
@@ -189,14 +189,3 @@ def relay(
     write(f"Delivering {', '.join(sorted(found.routes))}; Ctrl-C ends it.")
     sys.stdout.flush()
     asyncio.run(found.run())
-
-
-def _named(program: str) -> Any:
-    """Return what a module's name and a name in it stand for, called where it is a function."""
-    module, _, name = program.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadVersion(f"{program!r} is not there: {error}; write --app module:name") from error
-    return found() if callable(found) and not isinstance(found, Relay | AsyncRelay) else found

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -21,7 +22,7 @@ from dateline.sql.dialect import Dialect
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["async_engine", "dialect_of", "engine", "in_memory"]
+__all__ = ["absent", "async_engine", "dialect_of", "engine", "in_memory"]
 
 UNRESET: dict[str, Any] = {"pool_reset_on_return": None}
 """`run/connection.py` gives sessions back with nothing open, so that the pool need not roll back what is not there."""
@@ -65,6 +66,14 @@ def dialect_of(made: Engine) -> Dialect:
 def in_memory(made: Engine) -> bool:
     """Tell whether a database is its one session, so that there is no other."""
     return made.dialect.name == "sqlite" and made.url.database in (None, "", ":memory:")
+
+
+def absent(made: Engine) -> Path | None:
+    """Return the file of a database, where there is none: SQLite would make an empty one of every name that is misspelt."""
+    named = made.url.database
+    if made.dialect.name != "sqlite" or in_memory(made) or named is None or named.startswith("file:"):
+        return None
+    return None if Path(named).exists() else Path(named)
 
 
 def _url(database: str | URL | Engine | AsyncEngine, *, asynchronous: bool) -> URL:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from dateline.sql.lag import Lag
+
 __all__ = ["delivered", "stands"]
 
 
@@ -31,6 +33,16 @@ def _instruments() -> Any:
         meter.create_gauge(
             "dateline.transaction.open", unit="s", description="The age of the oldest transaction that writes."
         ),
+        meter.create_gauge(
+            "dateline.feed.pending",
+            unit="{notice}",
+            description="What has no position in the feed yet, 10,000 at most.",
+        ),
+        meter.create_gauge(
+            "dateline.feed.lag",
+            unit="s",
+            description="Since when the first that has no position in the feed is recorded.",
+        ),
     )
 
 
@@ -51,11 +63,11 @@ def delivered(kind: str, state: str, seconds: float) -> None:
 _STATES = ("held", "due", "waiting", "sending", "retrying", "unknown", "dead", "cancelled", "expired")
 
 
-def stands(counts: dict[str, int], oldest: float, open_: float) -> None:
-    """Tell how the queue stands, those states too in which nothing is."""
+def stands(lag: Lag) -> None:
+    """Tell how far behind the work is, those states of deliveries too in which nothing is."""
     found = _instruments()
     if found is not None:
         for state in _STATES:
-            found[2].set(counts.get(state, 0), {"state": state})
-        found[3].set(oldest)
-        found[4].set(open_)
+            found[2].set(lag.counts.get(state, 0), {"state": state})
+        for gauge, figure in zip(found[3:], (lag.oldest, lag.open, lag.pending, lag.behind), strict=True):
+            gauge.set(figure)

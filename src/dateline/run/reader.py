@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
-from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self, Unpack
 
@@ -18,6 +17,7 @@ from dateline.core.entry import Entry, Page
 from dateline.core.model import faults
 from dateline.core.version import Versions
 from dateline.errors import DatelineError, TrailFault, Unreachable
+from dateline.run.engine import absent
 from dateline.run.fault import DRIVER
 from dateline.run.path import Asked, Looked
 from dateline.run.runner import Runner
@@ -112,9 +112,8 @@ class Reader:
         if url.get_backend_name() == "sqlite":
             if url.database in (None, "", ":memory:"):
                 raise Unreachable("a database in memory ends with its process; name a file: sqlite:///file.db")
-            # SQLite would make an empty database of every name that is misspelt.
-            if existing and not url.database.startswith("file:") and not Path(url.database).exists():
-                raise Unreachable(f"there is no file {url.database}")
+            if existing and (missing := absent(self._runner.engine)) is not None:
+                raise Unreachable(f"there is no file {missing}")
         try:
             yield
         except DBAPIError as error:

@@ -22,7 +22,8 @@ from dateline.run import log, metric
 from dateline.run.attempt import Attempts, retry_of
 from dateline.run.delivery import Route, routes
 from dateline.run.runner import AsyncRunner, Runner
-from dateline.sql.queue import Ended, Lag, Queue
+from dateline.sql.lag import Lag, Lags
+from dateline.sql.queue import Ended, Queue
 
 __all__ = ["AsyncRelay", "Relay"]
 
@@ -93,6 +94,7 @@ class AsyncRelay:
         }
         self._attempts = Attempts(runner, self.routes)
         self._queue = Queue(runner.store.dialect)
+        self._lags = Lags(runner.store.dialect)
         self._kinds = sorted(self.routes)
         self._resend = [kind for kind, route in self.routes.items() if route.resend]
         self._tasks: set[asyncio.Task[Ended]] = set()
@@ -122,8 +124,8 @@ class AsyncRelay:
                 loop.call_soon_threadsafe(woken.set)
 
     async def lag(self) -> Lag:
-        """Look at how the queue stands."""
-        return await self._driven(self._queue.lag())
+        """Look how far behind the work is."""
+        return await self._driven(self._lags.lag())
 
     async def _driven(self, flow: Flow[R]) -> R:
         if isinstance(self.runner, Runner):
@@ -174,7 +176,7 @@ class AsyncRelay:
     async def _look(self) -> None:
         """Tell whoever collects figures how the queue stands, and whoever reads lines where it stands badly."""
         lag = await self.lag()
-        metric.stands(dict(lag.counts), lag.oldest, lag.open)
+        metric.stands(lag)
         if lag.counts:
             log.told("queue", oldest=round(lag.oldest, 3), **lag.counts)
         if lag.open > HELD_OPEN:

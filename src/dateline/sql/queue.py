@@ -20,7 +20,7 @@ from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.types import Instant
 from dateline.sql.words import OPEN, Words
 
-__all__ = ["Claimed", "Ended", "Lag", "Queue"]
+__all__ = ["Claimed", "Ended", "Queue"]
 
 _INSTANT = Instant()
 
@@ -73,22 +73,6 @@ class Ended:
     wait: float = 0.0
     reference: str | None = None
     detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How the queue stands.
-
-    Args:
-        counts: How many deliveries are in each state.
-        oldest: Since how many seconds the first of those that are due has been so; 0 where none is.
-        open: For how many seconds the oldest transaction that writes has been open: until it ends, its events have no place in the feed,
-            and those that come after it go before.
-    """
-
-    counts: Mapping[str, int]
-    oldest: float
-    open: float = 0.0
 
 
 class Queue(Words):
@@ -253,25 +237,6 @@ UPDATE dateline_delivery SET state = 'due' WHERE state = 'waiting' AND NOT EXIST
         results: list[Result] = yield Batch.between(self.begin, self.statement(sweep, name="wake"))
         return results[1].count
 
-    def lag(self) -> Flow[Lag]:
-        """Look at how the queue stands."""
-        age = (
-            f"(julianday({self.now}) - julianday(min(due_at))) * 86400.0"
-            if self.near
-            else "extract(epoch FROM clock_timestamp() - min(due_at))"
-        )
-        counts = "SELECT CASE WHEN state = 'due' AND tries > 0 THEN 'retrying' ELSE state END, count(*) FROM dateline_delivery GROUP BY 1"
-        oldest = f"SELECT {age} FROM dateline_delivery WHERE state = 'due' AND due_at <= {self.now}"
-        open_ = "SELECT 0" if self.near else _OPEN_FOR
-        asked = (self.statement(sql, name="lag") for sql in (counts, oldest, open_))
-        results: list[Result] = (yield Batch.between(self.dialect.begin_reading, *asked))[1:-1]
-        held = {str(state): int(count) for state, count in results[0].rows}
-        return Lag(held, *(max(float(one.rows[0][0] or 0), 0.0) for one in results[1:]))
-
-
-_OPEN_FOR = """
-SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
-WHERE datname = current_database() AND backend_xid IS NOT NULL"""
 
 _DETAILS = """
 SELECT e.id, e.kind, e.payload, v.id, v.recorded_at, v.actor, (

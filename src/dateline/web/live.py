@@ -2,8 +2,8 @@
 
 The protocol is small. A client sends `{"type": "subscribe", "id": …, "subjects": […], "kinds": […], "after": …}`, where `after` is a
 cursor, "now" (as without it), or null for everything. It gets `subscribed`, then `event` and `change`, each with `id`, `position` and
-`cursor`, and `heartbeat` where nothing happens. `denied`, `malformed` and `other-incarnation` end a subscription; `slow` and `revoked`,
-with the last cursor, the connection. Behind a cursor nothing is missed and nothing comes twice.
+`cursor`, and `heartbeat` where nothing happens. `denied`, `malformed` and `other-incarnation` end a subscription; `slow`, `revoked` and
+`ending`, with the last cursor, the connection. Behind a cursor nothing is missed and nothing comes twice.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ Authorise: TypeAlias = Callable[[Caller, Wanted], bool | Awaitable[bool]]
 
 _SCRIPT = Path(__file__).with_name("live.js")
 
-# RFC 6455, section 7.4: 1008 is a breach of policy; 4000 and above are an application's own.
-_POLICY, _SLOW, _REVOKED = 1008, 4008, 4003
+# RFC 6455, section 7.4, and IANA's registry: 1008 is a breach of policy, 1012 a service that restarts; 4000 and above are an application's
+# own.
+_POLICY, _ENDING, _SLOW, _REVOKED = 1008, 1012, 4008, 4003
 
 MOST = 20
 """Subscriptions of one connection."""
@@ -81,6 +82,7 @@ class Live:
         self._recheck, self._heartbeat = recheck.total_seconds(), heartbeat.total_seconds()
         self._hubs: dict[str, Hub] = {}
         self._open: dict[asyncio.Event, Caller] = {}
+        self._ended = False
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -97,6 +99,15 @@ class Live:
         for revoked in found:
             revoked.set()
         return len(found)
+
+    def end(self) -> None:
+        """End all connections, and those that come yet, because the process does: their clients connect again, with their last cursor.
+
+        A server that is told to stop waits for what is in flight, and a stream would be so for ever.
+        """
+        self._ended = True
+        for revoked in self._open:
+            revoked.set()
 
     # Whom ----------------------------------------------------------------------------------------------------------------
 
@@ -134,6 +145,8 @@ class Live:
     def _known(self, caller: Caller) -> Any:
         revoked = asyncio.Event()
         self._open[revoked] = caller
+        if self._ended:
+            revoked.set()
         try:
             yield revoked
         finally:
@@ -155,7 +168,8 @@ class Live:
             try:
                 await asyncio.wait((reading, ended, connection.over), return_when=asyncio.FIRST_COMPLETED)
                 if ended.done():
-                    await connection.end(_REVOKED, {"type": "revoked", "cursor": connection.cursor})
+                    code, word = (_ENDING, "ending") if self._ended else (_REVOKED, "revoked")
+                    await connection.end(code, {"type": word, "cursor": connection.cursor})
                 elif connection.over.done():
                     await connection.end(_SLOW, {"type": "slow", "cursor": connection.cursor})
             finally:

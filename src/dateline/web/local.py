@@ -1,0 +1,79 @@
+"""Whoever started a process on their own machine, where no application tells who calls."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dateline.core import adopt, effective, erase
+from dateline.core.flow import BACKDATE
+from dateline.core.meta import Actor
+from dateline.core.version import Versions
+from dateline.run import act
+from dateline.web.caller import UNMASK, Caller
+
+__all__ = ["Here", "Local", "loopback", "rights"]
+
+
+def rights(versions: Versions) -> frozenset[str]:
+    """Return all rights that there are: the framework's, and those that kinds of events require."""
+    ours = (BACKDATE, UNMASK, act.RIGHT, adopt.RIGHT, effective.RIGHT, erase.RIGHT)
+    theirs = (one.event.__requires__ for one in versions.cascades())
+    return frozenset((*ours, *(right for right in theirs if right is not None)))
+
+
+class Local:
+    """Knows one caller: whoever started the process, by a token that it told them, with all rights.
+
+    Args:
+        token: What each request carries, as `Authorization: Bearer …`.
+    """
+
+    def __init__(self, token: str, versions: Versions) -> None:
+        self._expected = f"bearer {token}".encode()
+        self._caller = Caller(Actor("local", kind="person", rights=rights(versions)))
+
+    def __call__(self, connection: HTTPConnection) -> Caller | None:
+        """Return them, where the request has the token."""
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        # In constant time: how long it takes must not tell how much of it is right.
+        same = hmac.compare_digest(f"{scheme.lower()} {token.strip()}".encode(), self._expected)
+        return self._caller if same else None
+
+
+class Here:
+    """Serves requests for this machine alone: a page of another site may give its name our address, and read what we answer.
+
+    Source: "Protecting Browsers from DNS Rebinding Attacks", Jackson et al., 2007.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or refuse it."""
+        names = [_name(host) for host in Headers(scope=scope).getlist("host")] if "headers" in scope else []
+        if scope["type"] in ("http", "websocket") and (len(names) != 1 or not loopback(names[0])):
+            refusal = PlainTextResponse("this is served to this machine alone, as localhost\n", 421)
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _name(host: str) -> str:
+    """Return the name of a host header, without its port."""
+    name, bracket, _ = host.partition("]")
+    return name[1:] if bracket and name.startswith("[") else host.partition(":")[0]
+
+
+def loopback(name: str) -> bool:
+    """Tell whether a host is this machine, and nobody else can reach it by that name or number."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
