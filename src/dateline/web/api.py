@@ -24,7 +24,7 @@ from dateline.core.mask import masked
 from dateline.core.model import faults
 from dateline.core.version import Version
 from dateline.errors import DatelineError, HandlerFault, Malformed, NoSuchEvent, Refused, StaleDiff
-from dateline.run import log
+from dateline.run import log, trace
 from dateline.run.path import Given
 from dateline.run.runner import AsyncRunner
 from dateline.web.asked import (
@@ -39,6 +39,7 @@ from dateline.web.asked import (
     key_of,
     kind_of,
     number_of,
+    uuid_of,
     word_of,
 )
 from dateline.web.caller import Authenticate, Caller, called
@@ -117,14 +118,23 @@ class Api:
         made = APIRouter()
         for name, (method, path) in self.ROUTES.items():
             made.add_route(
-                path, self._serving(getattr(self, name)), methods=[method], name=name, include_in_schema=False
+                path, self._serving(getattr(self, name), path), methods=[method], name=name, include_in_schema=False
             )
         return made
 
-    def _serving(self, work: Callable[[Call], Awaitable[Answer]]) -> Callable[[Request], Awaitable[Response]]:
+    def _serving(
+        self, work: Callable[[Call], Awaitable[Answer]], path: str
+    ) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint: who calls, under which version, and what went wrong are the same for all."""
+        template = path.replace(":anything", "")
 
         async def served(request: Request) -> Response:
+            with trace.serving(request.headers, lambda: self._told(request, template)) as answered:
+                answer = await answering(request)
+                answered(answer.status_code)
+            return answer
+
+        async def answering(request: Request) -> Response:
             headers: dict[str, str] = {"cache-control": "no-store"}
             try:
                 caller = await called(self._authenticate, request)
@@ -142,6 +152,28 @@ class Api:
             return Response(canonical(told), status, {**headers, **more}, "application/json")
 
         return served
+
+    def _told(self, request: Request, template: str) -> tuple[str, dict[str, Any]]:
+        """Return the name and the attributes of a request's span.
+
+        The path is scrubbed, as the conventions ask: subjects and rows are somebody, and what is no kind and no id may be anything.
+        """
+        found, path = request.path_params, request.scope["path"]
+        filled = template.format_map(found)
+        base = path.removesuffix(filled) if path.endswith(filled) else ""
+        # Where the routes are mounted is part of a route, but not with the values of parameters that the application has there.
+        route = (base if all(f"{{{name}}}" in template for name in found) else "") + template
+        shown = template
+        if found.get("kind") in self._runner.versions.kinds:
+            shown = shown.replace("{kind}", found["kind"])
+        if uuid_of(found.get("id", "")) is not None:
+            shown = shown.replace("{id}", found["id"])
+        return f"{request.method} {route}", {
+            "http.request.method": request.method,
+            "http.route": route,
+            "url.path": base + shown,
+            "url.scheme": request.url.scheme,
+        }
 
     def _version(self, request: Request, caller: Caller) -> Version:
         """Return the version under which a request is served.

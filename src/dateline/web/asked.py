@@ -31,6 +31,7 @@ __all__ = [
     "key_of",
     "kind_of",
     "number_of",
+    "uuid_of",
     "word_of",
 ]
 
@@ -136,13 +137,14 @@ def id_of(call: Call) -> UUID:
         NoSuchEvent: For what can be none.
     """
     told = call.request.path_params["id"]
-    found = _uuid(told)
+    found = uuid_of(told)
     if found is None:
         raise NoSuchEvent("an event's id is a UUID")
     return found
 
 
-def _uuid(told: str) -> UUID | None:
+def uuid_of(told: str) -> UUID | None:
+    """Return the id that a text is; None for what is none."""
     try:
         return UUID(told)
     except ValueError:
@@ -151,7 +153,7 @@ def _uuid(told: str) -> UUID | None:
 
 def kind_of(call: Call) -> None:
     """Refuse to dispatch to a recorded event, whose path is that of a kind."""
-    if _uuid(call.request.path_params["kind"]) is not None:
+    if uuid_of(call.request.path_params["kind"]) is not None:
         raise Unserved(
             "not-allowed", "a recorded event can be read; dispatch to a kind: POST /events/{kind}", allow="GET"
         )
