@@ -13,6 +13,7 @@ import psycopg  # noqa: F401 - imported before any test freezes the clock: it re
 import pytest
 
 from dateline.testing.postgres import Postgres, launch, servers
+from tests.spans import Spans, tracing
 
 # Oldest and newest that are promised, and what DATELINE_TEST_URL names if that is neither.
 NEWEST, OLDEST = 18, 15
@@ -93,3 +94,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.getfixturevalue("sqlite_url")
     else:
         yield from _fresh(request.getfixturevalue("postgres")(int(version)))
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    """Give what is traced during a test."""
+    with tracing() as made:
+        yield made

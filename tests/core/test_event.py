@@ -203,7 +203,7 @@ ACTORS = st.builds(
     Actor, st.text(min_size=1), st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text()
 )
 REASONS = st.builds(Reason, st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
-ORIGINS = st.builds(Origin, st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
+ORIGINS = st.builds(Origin, *(st.none() | st.text() for _ in range(4)))
 
 
 @given(

@@ -21,6 +21,7 @@ import pytest
 from dateline import Actor, AsyncRelay
 from dateline.sinks.jetstream import JetStream
 from tests.sinks.conftest import Office
+from tests.spans import Spans, traceparent
 
 CHIEF = Actor("chief", rights=frozenset({"effects"}))
 
@@ -97,6 +98,19 @@ def test_an_effect_is_a_cloud_event_in_a_stream(office: Office, server: Server) 
         "content-type": "application/json",
     }
     assert office.references() == ["dateline:1", "dateline:2"]
+
+
+def test_a_consumer_is_told_the_trace_where_there_is_one(office: Office, server: Server, spans: Spans) -> None:
+    office.write("ann")
+
+    async def go() -> list[Any]:
+        await office.deliver(JetStream(server.url))
+        return await streamed(server.url)
+
+    [one] = asyncio.run(go())
+
+    told = traceparent(spans.one("dateline.deliver"))
+    assert (one.headers["ce-traceparent"], one.headers["traceparent"]) == (told, told)
 
 
 def test_what_is_sent_twice_is_in_the_stream_once(office: Office, server: Server) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from opentelemetry import baggage, context
 from standardwebhooks import Webhook
 
 from dateline.errors import DatelineError
 from dateline.sinks.webhook import Webhooks, signature
 from tests.sinks.conftest import Office
+from tests.spans import Spans, traceparent
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -83,7 +85,29 @@ def test_a_receiver_verifies_what_it_gets_with_either_secret(office: Office) -> 
         "data": {"to": "ann", "text": "héllo"},
     }
     assert headers["webhook-id"] == str(done.effects[0].id)
+    assert "traceparent" not in headers
     assert (office.states(), office.references()) == ([], ["204"])
+
+
+def test_a_receiver_is_told_the_trace_where_there_is_one(office: Office, spans: Spans) -> None:
+    office.write("ann")
+
+    async def go() -> list[tuple[dict[str, str], bytes]]:
+        async with receiver(lambda _: web.Response(status=204)) as (url, got):
+            await office.deliver(Webhooks(lambda _: handing_on(url), SECRET, private=True))
+            return got
+
+    [(headers, body)] = asyncio.run(go())
+
+    assert headers["traceparent"] == traceparent(spans.one("dateline.deliver"))
+    assert "baggage" not in headers
+    assert Webhook(SECRET).verify(body, headers) == json.loads(body)
+
+
+def handing_on(url: str) -> str:
+    """Have the application hand something on, which is for its own programs only."""
+    context.attach(baggage.set_baggage("user", "ann"))
+    return url
 
 
 @pytest.mark.parametrize(

@@ -116,19 +116,26 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where from: the request, the device, the network, and the program that sent it."""
+    """Where from: the request, the device, the network.
+
+    Args:
+        client: The program that sent it, by the name under which its version is pinned.
+        trace: The trace that the request belongs to, and the span in it, as a W3C `traceparent`. Runners fill it in where a request is
+            traced with OpenTelemetry, so that deliveries are linked to it.
+    """
 
     request: str | None = None
     device: str | None = None
     network: str | None = None
     client: str | None = None
+    trace: str | None = None
 
     def __post_init__(self) -> None:
         _texts(self)
 
     def facts(self) -> dict[str, Any]:
         """Return what the record keeps of the origin."""
-        known = {"request": self.request, "device": self.device, "network": self.network, "client": self.client}
+        known = {name: getattr(self, name) for name in ("request", "device", "network", "client", "trace")}
         return {name: fact for name, fact in known.items() if fact is not None}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from dateline.core.canon import canonical
 from dateline.core.effect import Effect, Retry
 from dateline.errors import AnswerLost, DatelineError, Undeliverable
-from dateline.run import log, metric
+from dateline.run import log, metric, trace
 from dateline.run.clock import now
 from dateline.run.delivery import AsyncDelivery, Delivery, Route, across
 from dateline.run.runner import AsyncRunner, Runner
@@ -50,8 +51,10 @@ class Attempts:
     async def made(self, one: Claimed) -> Ended:
         """Perform one effect, and return what came of it; whatever a delivery does, this raises nothing."""
         began = time.monotonic()
-        found = await self._performed(one)
-        metric.delivered(one.kind, "retrying" if found.state == "due" else found.state, time.monotonic() - began)
+        with trace.delivering(one) as told:
+            found = await self._performed(one)
+            told(found)
+        metric.delivered(one.kind, found.told, time.monotonic() - began)
         return found
 
     async def _performed(self, one: Claimed) -> Ended:
@@ -133,11 +136,7 @@ def ended(
     detail: str | None = None,
 ) -> Ended:
     """Return what came of a try, and say so in a line."""
-    level = INFO if state == "delivered" else WARNING
-    if log.heard(level):
-        told = "retrying" if state == "due" else state
-        log.told(told, level=level, effect=one.id, kind=one.kind, tries=one.tries, detail=detail)
-    return Ended(
+    made = Ended(
         tenant=one.tenant,
         seq=one.seq,
         ordinal=one.ordinal,
@@ -148,6 +147,10 @@ def ended(
         reference=reference,
         detail=None if detail is None else detail[:500],
     )
+    level = INFO if state == "delivered" else WARNING
+    if log.heard(level):
+        log.told(made.told, level=level, effect=one.id, kind=one.kind, tries=one.tries, detail=detail)
+    return made
 
 
 def _in_thread(call: Callable[..., R]) -> Callable[..., Coroutine[Any, Any, R]]:
@@ -158,7 +161,7 @@ def _in_thread(call: Callable[..., R]) -> Callable[..., Coroutine[Any, Any, R]]:
 
 
 def _apart(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """Have a plain function run in a thread of its own.
+    """Have a plain function run in a thread of its own, in the context of whoever asks.
 
     Not of a pool: one that hangs would keep its place for ever, and a program waits for a pool's threads before it ends.
     """
@@ -183,5 +186,5 @@ def _apart(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: Any
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, made, failed)
 
-    threading.Thread(target=run, name="dateline delivery", daemon=True).start()
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), name="dateline delivery", daemon=True).start()
     return future

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from logging import WARNING
 from types import ModuleType, NoneType
-from typing import Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypedDict
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -27,7 +27,7 @@ from dateline.core.promise import Promise
 from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
 from dateline.errors import Conflict, Contention, Malformed, Refused
-from dateline.run import log
+from dateline.run import log, trace
 from dateline.run.bell import bell_of
 from dateline.run.clock import Clock, chance, new_id, now
 from dateline.run.engine import dialect_of
@@ -37,6 +37,9 @@ from dateline.sql.access import Accesses
 from dateline.sql.feed import Following, Wanted
 from dateline.sql.store import SqlStore
 from dateline.sql.trail import Filters
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 __all__ = ["Asked", "Given", "Heard", "Looked", "Path", "heard"]
 
@@ -196,8 +199,13 @@ class Path:
         """Return a new id."""
         return new_id(self._now(), chance()[1])
 
-    def request(self, event: Event, ending: Ending, given: Given, *, joined: bool = False) -> Request:
+    def request(
+        self, event: Event, ending: Ending, given: Given, *, joined: bool = False, span: Span | None = None
+    ) -> Request:
         """Return the request with what clock and chance contribute.
+
+        Args:
+            span: The request's own; without it, what is recorded belongs to the current one.
 
         Raises:
             TypeError: For what is no event, for an argument that nobody takes, and where nobody acts.
@@ -205,7 +213,11 @@ class Path:
         """
         _checked(event, "dispatch" if ending is Ending.COMMIT else "preview", given)
         moment = self._now()
-        expects = given.get("expects")
+        expects, origin = given.get("expects"), given.get("origin")
+        if ending is Ending.COMMIT:
+            origin = trace.origin(origin, span)
+            if isinstance(expects, Preview):
+                expects = _belonging(expects, origin)
         at, reason = given.get("at"), Reason.of(given.get("reason"))
         reasoned(event, reason)
         seed, drawn = chance()
@@ -223,7 +235,7 @@ class Path:
             at=None if at is None else _utc(at),
             reason=reason,
             cause=given.get("cause"),
-            origin=given.get("origin"),
+            origin=origin,
             key=given.get("key"),
             expects=expects,
             expiry=self.settings.expiry,
@@ -236,7 +248,13 @@ class Path:
 
     def dispatching(self, event: Event, given: Given, *, joined: bool = False) -> Flow[Committed]:
         """Carry an event to its commit."""
-        request = self.request(event, Ending.COMMIT, given, joined=joined)
+        tenant = given.get("tenant")
+        return trace.traced(
+            "dateline.dispatch", event, tenant, lambda span: self._dispatching(event, given, joined, span)
+        )
+
+    def _dispatching(self, event: Event, given: Given, joined: bool, span: Span | None) -> Flow[Committed]:
+        request = self.request(event, Ending.COMMIT, given, joined=joined, span=span)
         try:
             done = yield from flow(request, self.versions, self.store)
         except Refused as refusal:
@@ -280,7 +298,11 @@ class Path:
         self, event: Event, given: Given, *, rehearse: bool, joined: bool = False
     ) -> Flow[Preview | Refused]:
         """Carry an event to its preview; refusals are values here."""
+        tenant = given.get("tenant")
         ending = Ending.REHEARSE if rehearse else Ending.PREVIEW
+        return trace.traced("dateline.preview", event, tenant, lambda _: self._previewing(event, given, ending, joined))
+
+    def _previewing(self, event: Event, given: Given, ending: Ending, joined: bool) -> Flow[Preview | Refused]:
         try:
             done = yield from flow(self.request(event, ending, given, joined=joined), self.versions, self.store)
         except Refused as refusal:
@@ -381,6 +403,15 @@ def _known(call: str, names: Iterable[str], told: Iterable[str]) -> None:
             close = get_close_matches(name, names, 1, cutoff=0.7)
             mend = f"did you mean {close[0]}=?" if close else f"it takes {', '.join(names)}"
             raise TypeError(f"{call}() takes no {name}=; {mend}")
+
+
+def _belonging(preview: Preview, origin: Origin | None) -> Preview:
+    """Return a preview whose event, once it is committed, belongs to the trace of its commit."""
+    if origin is None or origin.trace is None:
+        return preview
+    meta = preview.event.meta
+    found = replace(meta.origin or Origin(), trace=origin.trace)
+    return replace(preview, event=preview.event.with_meta(replace(meta, origin=found)))
 
 
 def _utc(at: datetime) -> datetime:

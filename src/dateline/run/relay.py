@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 from dateline.core.request import Flow
 from dateline.errors import Contention, Lost, Unable, Unreachable
-from dateline.run import log, metric
+from dateline.run import log, metric, trace
 from dateline.run.attempt import Attempts, retry_of
 from dateline.run.delivery import Route, routes
 from dateline.run.runner import AsyncRunner, Runner
@@ -190,7 +190,7 @@ class AsyncRelay:
                 await self._driven(self._queue.end(ended))
                 self.runner.bell.ring()
             return 0
-        claimed = await self._driven(self._queue.claim(free, self.lease, self._kinds, ended))
+        claimed = await self._driven(self._queue.claim(free, self.lease, self._kinds, ended, traced=trace.heard()))
         if ended:
             self.runner.bell.ring()
         for one in claimed:

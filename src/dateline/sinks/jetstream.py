@@ -1,6 +1,7 @@
 """NATS JetStream: effects as CloudEvents in a stream, each once, for consumers that outgrow one machine.
 
-Source: CloudEvents 1.0.2, NATS Protocol Binding (binary content mode); NATS JetStream, message deduplication by `Nats-Msg-Id`.
+Source: CloudEvents 1.0.2, NATS Protocol Binding (binary content mode), and its extension for distributed tracing; NATS JetStream,
+message deduplication by `Nats-Msg-Id`.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from dateline.core.canon import instant
 from dateline.core.effect import Effect
 from dateline.errors import AnswerLost, DatelineError
 from dateline.run.delivery import AsyncDelivery
+from dateline.run.trace import carried
 
 __all__ = ["JetStream"]
 
 
 class JetStream:
     """Publishes effects to a stream, which is made where there is none; subject `prefix.kind`, or `prefix.tenant.kind` of a tenant.
+
+    Where deliveries are traced, the extension `traceparent` and the header of that name tell the span.
 
     The stream forgets what it received twice within `window`, by the effects' ids: what may have arrived is published again.
 
@@ -78,6 +82,9 @@ class JetStream:
             "ce-time": instant(delivery.recorded_at),
             "content-type": "application/json",
         }
+        # The extension stays with the event on its whole way; the header is each carrier's own, who may put another in its place.
+        trace = carried()
+        headers |= trace | {f"ce-{name}": told for name, told in trace.items()}
         body = json.dumps(delivery.payload, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             published = await (await self._open()).publish(

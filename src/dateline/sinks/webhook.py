@@ -26,6 +26,7 @@ from dateline.core.effect import Effect
 from dateline.errors import AnswerLost, DatelineError, Undeliverable
 from dateline.run.clock import Clock, now
 from dateline.run.delivery import AsyncDelivery
+from dateline.run.trace import carried
 
 __all__ = ["Webhooks", "signature"]
 
@@ -55,7 +56,8 @@ class Webhooks:
     """Sends effects by HTTP to an address, or to one that depends on the effect.
 
     The body is a JSON object with `type` (the effect's kind), `timestamp` (when its event was recorded) and `data` (its payload). The
-    header `webhook-id` is the effect's id: a receiver recognises a repetition by it, so what may have arrived is sent again.
+    header `webhook-id` is the effect's id: a receiver recognises a repetition by it, so what may have arrived is sent again. Where
+    deliveries are traced, `traceparent` names the span.
 
     Args:
         url: The address, or what gives it for a delivery; None from there means that nobody wants the effect, which is then delivered.
@@ -110,6 +112,7 @@ class Webhooks:
             "webhook-id": str(delivery.id),
             "webhook-timestamp": str(moment),
             "webhook-signature": " ".join(signature(one, str(delivery.id), moment, body) for one in self._secrets),
+            **carried(),
         }
         try:
             async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as answer:

@@ -34,6 +34,7 @@ class Claimed:
         event: The event that wanted it, `recorded_at` when that was recorded, `actor` by whom it was.
         tries: Which try this is, from 1.
         payload: What it says; `erased` where personal values of it are gone.
+        trace: The trace that the event belongs to, where that was asked for and is recorded.
     """
 
     tenant: str
@@ -47,6 +48,7 @@ class Claimed:
     actor: str
     payload: Mapping[str, Any]
     erased: bool = False
+    trace: str | None = None
 
     @property
     def place(self) -> tuple[str, int, int]:
@@ -74,6 +76,11 @@ class Ended:
     reference: str | None = None
     detail: str | None = None
 
+    @property
+    def told(self) -> str:
+        """The state as it is told: what is due again is retrying."""
+        return "retrying" if self.state == "due" else self.state
+
 
 class Queue(Words):
     """Builds the queue's statements for one database."""
@@ -81,16 +88,23 @@ class Queue(Words):
     # Claiming -----------------------------------------------------------------------------------------------------------
 
     def claim(
-        self, most: int, lease: timedelta, kinds: Sequence[str], ended: Sequence[Ended] = ()
+        self,
+        most: int,
+        lease: timedelta,
+        kinds: Sequence[str],
+        ended: Sequence[Ended] = (),
+        *,
+        traced: bool = False,
     ) -> Flow[list[Claimed]]:
         """Take effects that are due, of these kinds, the longest due first; what waits for an earlier one of its lane is put aside.
 
         Args:
             ended: What came of tries before, recorded in the same transaction: each that is committed waits for the disk.
+            traced: Read their events' traces too, which are in the wide bodies: whoever needs none does not pay for that.
         """
         seconds = lease.total_seconds()
         asked = json.dumps(sorted(kinds))
-        claim = self.statement(self._claiming(), most, seconds, asked, name="claim")
+        claim = self.statement(self._claiming(traced), most, seconds, asked, name="claim")
         before = self._ending(json.dumps([asdict(one) for one in ended])) if ended else []
         results: list[Result] = (yield Batch.between(self.begin, *before, claim))[1:-1]
         rows = results[-1].rows
@@ -99,11 +113,22 @@ class Queue(Words):
         taken = [row for row in rows if row[3] == "sending"]
         if not taken:
             return []
-        details = (self.statement(_DETAILS, *row[:3], name="effect") for row in taken)
+        detail = _DETAILS.format(trace=self._trace(traced))
+        details = (self.statement(detail, *row[:3], name="effect") for row in taken)
         found = (yield Batch.between("BEGIN", *details))[1:-1]
         return [self._claimed((*row[:3], row[4], *one.rows[0])) for row, one in zip(taken, found, strict=True)]
 
-    def _claiming(self) -> str:
+    def _trace(self, traced: bool) -> str:
+        """Return what takes an event's trace out of its body."""
+        if not traced:
+            return "NULL"
+        if self.near:
+            return """CASE WHEN instr(v.body, '"trace":"') THEN json_extract(v.body, '$.meta.origin.trace') END"""
+        # PostgreSQL's JSON has no word for the character 0, wherever in the body it stands, and would fail the whole claim.
+        return r"""CASE WHEN strpos(v.body, '"trace":"') > 0 AND strpos(v.body, '\u0000') = 0
+    THEN v.body::json #>> '{meta,origin,trace}' END"""
+
+    def _claiming(self, traced: bool) -> str:
         kinds = "(SELECT value FROM json_each($3))" if self.near else "(SELECT json_array_elements_text($3::json))"
         blocked = (
             "CASE WHEN d.lane IS NULL THEN 0 WHEN EXISTS (SELECT 1 FROM dateline_delivery AS e WHERE e.tenant = d.tenant "
@@ -128,12 +153,12 @@ WITH found AS MATERIALIZED (
 SELECT t.tenant, t.seq, t.ordinal, t.tries, e.id, e.kind, e.payload, v.id, v.recorded_at, v.actor, (
     SELECT json_object_agg(p.path, p.value) FROM dateline_personal AS p
     WHERE p.tenant = t.tenant AND p.seq = t.seq AND p.path LIKE '/effects/' || t.ordinal || '%'
-)::text
+)::text, {self._trace(traced)}
 FROM taken AS t JOIN dateline_effect AS e ON (e.tenant, e.seq, e.ordinal) = (t.tenant, t.seq, t.ordinal)
 JOIN dateline_event AS v ON v.seq = t.seq WHERE t.state = 'sending' ORDER BY t.seq, t.ordinal"""
 
     def _claimed(self, row: Sequence[Any]) -> Claimed:
-        tenant, seq, ordinal, tries, id, kind, payload, event, recorded_at, actor, personal = row
+        tenant, seq, ordinal, tries, id, kind, payload, event, recorded_at, actor, personal, trace = row
         held = json.loads(personal) if personal else {}
         values = {path: ERASED if value is None else parsed(value) for path, value in held.items()}
         made = unsealed(parsed(payload), f"/effects/{ordinal}", values)
@@ -152,6 +177,7 @@ JOIN dateline_event AS v ON v.seq = t.seq WHERE t.state = 'sending' ORDER BY t.s
             actor=actor,
             payload=made,
             erased=any(value is ERASED for path, value in values.items() if path.startswith(f"/effects/{ordinal}/")),
+            trace=trace,
         )
 
     # Ending -------------------------------------------------------------------------------------------------------------
@@ -242,4 +268,4 @@ _DETAILS = """
 SELECT e.id, e.kind, e.payload, v.id, v.recorded_at, v.actor, (
     SELECT json_group_object(p.path, p.value) FROM dateline_personal AS p
     WHERE p.tenant = e.tenant AND p.seq = e.seq AND p.path LIKE '/effects/' || e.ordinal || '%'
-) FROM dateline_effect AS e JOIN dateline_event AS v ON v.seq = e.seq WHERE e.tenant = $1 AND e.seq = $2 AND e.ordinal = $3"""
+), {trace} FROM dateline_effect AS e JOIN dateline_event AS v ON v.seq = e.seq WHERE e.tenant = $1 AND e.seq = $2 AND e.ordinal = $3"""

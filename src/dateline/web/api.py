@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import format_datetime
 from logging import ERROR
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastapi import APIRouter
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -19,9 +20,10 @@ from dateline.core.access import Look
 from dateline.core.canon import canonical
 from dateline.core.version import Version
 from dateline.errors import DatelineError, HandlerFault
-from dateline.run import log
+from dateline.run import log, trace
 from dateline.run.runner import AsyncRunner
 from dateline.web import again, read, rules, write
+from dateline.web.asked import uuid_of
 from dateline.web.call import Answer, Call, Route, Shows, origin_of
 from dateline.web.caller import Authenticate, Caller, Pins, called
 from dateline.web.problem import Explained, Unserved, problem
@@ -59,23 +61,23 @@ class Api:
     """Serves one runner."""
 
     ROUTES: ClassVar[Mapping[str, tuple[str, str, Route]]] = {
-        "dispatch": ("POST", "/events/{of}", write.dispatch),
-        "preview": ("POST", "/events/{of}/preview", write.preview),
-        "event": ("GET", "/events/{of}", read.event),
+        "dispatch": ("POST", "/events/{kind}", write.dispatch),
+        "preview": ("POST", "/events/{kind}/preview", write.preview),
+        "event": ("GET", "/events/{id}", read.event),
         "timeline": ("GET", "/subjects/{subject:anything}/events", read.timeline),
         "accesses": ("GET", "/subjects/{subject:anything}/accesses", read.accesses),
         "history": ("GET", "/rows/{table}/{key:anything}/history", read.history),
         "row": ("GET", "/rows/{table}/{key:anything}", read.row),
         "kinds": ("GET", "/kinds", rules.kinds),
-        "kind": ("GET", "/kinds/{of}", rules.kind),
-        "state": ("GET", "/kinds/{of}/state", rules.state),
+        "kind": ("GET", "/kinds/{kind}", rules.kind),
+        "state": ("GET", "/kinds/{kind}/state", rules.state),
         "versions": ("GET", "/versions", rules.versions),
         "pin": ("PUT", "/pins/{caller:anything}", rules.pin),
         "changelog": ("GET", "/changelog", rules.changelog),
         "openapi": ("GET", "/openapi.json", rules.openapi),
-        "replay": ("POST", "/events/{of}/replay", again.replay),
-        "diff": ("POST", "/events/{of}/diff", again.diff),
-        "correct": ("POST", "/events/{of}/correct", again.correct),
+        "replay": ("POST", "/events/{id}/replay", again.replay),
+        "diff": ("POST", "/events/{id}/diff", again.diff),
+        "correct": ("POST", "/events/{id}/correct", again.correct),
     }
     """Every route: its method, its path, and what serves it."""
 
@@ -90,15 +92,47 @@ class Api:
     def router(self) -> APIRouter:
         """Return the routes."""
         made = APIRouter()
-        paths: dict[str, dict[str, str]] = defaultdict(dict)
+        methods: dict[str, list[str]] = defaultdict(list)
+        paths: dict[str, str] = {}
         for name, (method, path, _) in self.ROUTES.items():
-            paths[path][method] = name
-        for path, methods in paths.items():
-            # One for all methods of a path, so that each is told of the others.
-            made.add_route(path, _Endpoint(self, path, methods), methods=[*methods], include_in_schema=False)  # type: ignore[arg-type]  # an ASGI application
+            made.add_route(path, _Endpoint(self, name), methods=[method], name=name, include_in_schema=False)  # type: ignore[arg-type]  # an ASGI application
+            place = _NAMES.sub("{}", path)
+            paths[place] = path
+            methods[place] += ["GET", "HEAD"] if method == "GET" else [method]
+        for place, path in paths.items():
+            # Behind them all: Starlette's own answer to another method names those of one route, where another has the same path.
+            made.add_route(path, _NotAllowed(methods[place]), include_in_schema=False)  # type: ignore[arg-type]  # as above
         return made
 
-    async def answered(self, request: Request, name: str, path: str) -> Response:
+    async def answered(self, request: Request, name: str) -> Response:
+        """Serve a request, as a span where somebody traces."""
+        with trace.serving(request.headers, lambda: self._told(request, name)) as answered:
+            found = await self._answer(request, name)
+            answered(found.status_code)
+        return found
+
+    def _told(self, request: Request, name: str) -> tuple[str, dict[str, Any]]:
+        """Return the name and the attributes of a request's span.
+
+        The path is scrubbed, as the conventions ask: subjects and rows are somebody, and what is no kind and no id may be anything.
+        """
+        found, template = request.path_params, _template(self.ROUTES[name][1])
+        base = _base(request, template)
+        # Where the routes are mounted is part of a route, but not with the values of parameters that the application has there.
+        route = (base if all(f"{{{one}}}" in template for one in found) else "") + template
+        shown = template
+        if found.get("kind") in self.runner.versions.kinds:
+            shown = shown.replace("{kind}", found["kind"])
+        if uuid_of(found.get("id", "")) is not None:
+            shown = shown.replace("{id}", found["id"])
+        return f"{request.method} {route}", {
+            "http.request.method": request.method,
+            "http.route": route,
+            "url.path": base + shown,
+            "url.scheme": request.url.scheme,
+        }
+
+    async def _answer(self, request: Request, name: str) -> Response:
         """Serve a request: who calls, under which version, and what went wrong are the same for all."""
         headers: dict[str, str] = {"cache-control": "no-store"}
         caller: Caller | None = None
@@ -106,7 +140,7 @@ class Api:
             caller = await called(self._authenticate, request)
             if caller is None:
                 raise Unserved("unauthenticated", "who are you?")
-            base = _base(request, path)
+            base = _base(request, _template(self.ROUTES[name][1]))
             version = await self._version(request, caller)
             headers |= self._dated(version, base)
             if name not in self.UPGRADING:
@@ -206,23 +240,39 @@ class Api:
 
 
 class _Endpoint:
-    """Serves the methods of one path, as an ASGI application of its own: what Starlette wraps around a function costs each request."""
+    """Serves one route, as an ASGI application of its own: what Starlette wraps around a function costs each request."""
 
-    def __init__(self, api: Api, path: str, methods: Mapping[str, str]) -> None:
+    def __init__(self, api: Api, name: str) -> None:
         self._api = api
-        self._path = path
-        self._methods = {**methods, "HEAD": methods["GET"]} if "GET" in methods else methods
+        self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        response = await self._api.answered(request, self._methods[request.method], self._path)
+        response = await self._api.answered(Request(scope, receive), self._name)
         await response(scope, receive, send)
 
 
-def _base(request: Request, path: str) -> str:
-    """Return the path under which the routes are mounted: what stands before the one that was matched."""
-    matched = path.replace(":anything", "").format_map(request.path_params)
-    return str(request.scope["path"]).removesuffix(matched)
+class _NotAllowed:
+    """Answers the methods that no route of a path has."""
+
+    def __init__(self, methods: Iterable[str]) -> None:
+        self._error = Unserved("not-allowed", "that is not done here", allow=", ".join(sorted(methods)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await problem(self._error)(scope, receive, send)
+
+
+_NAMES = re.compile(r"\{\w+")
+
+
+def _template(path: str) -> str:
+    """Return a route's path as it is told: without what its parts may hold."""
+    return path.replace(":anything", "")
+
+
+def _base(request: Request, template: str) -> str:
+    """Return the path under which the routes are mounted: what stands before the one that was found."""
+    path = str(request.scope["path"])
+    return path.removesuffix(template.format_map(request.path_params))
 
 
 def _response(answer: Answer, headers: dict[str, str]) -> Response:

@@ -30,6 +30,7 @@ __all__ = [
     "number_of",
     "read",
     "reason_of",
+    "uuid_of",
     "word_of",
 ]
 
@@ -165,13 +166,14 @@ def id_of(call: Call) -> UUID:
         NoSuchEvent: For what can be none.
     """
     told = call.of
-    found = _uuid(told)
+    found = uuid_of(told)
     if found is None:
         raise NoSuchEvent("an event's id is a UUID")
     return found
 
 
-def _uuid(told: str) -> UUID | None:
+def uuid_of(told: str) -> UUID | None:
+    """Return the id that a text is; None for what is none."""
     try:
         return UUID(told)
     except ValueError:
@@ -180,7 +182,7 @@ def _uuid(told: str) -> UUID | None:
 
 def kind_of(call: Call) -> None:
     """Refuse to dispatch to a recorded event, whose path is that of a kind."""
-    if _uuid(call.of) is not None:
+    if uuid_of(call.of) is not None:
         raise Unserved(
             "not-allowed", "a recorded event can be read; dispatch to a kind: POST /events/{kind}", allow="GET"
         )

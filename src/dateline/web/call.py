@@ -35,7 +35,8 @@ class Call:
     @property
     def of(self) -> str:
         """The event's id, or its kind, that the path names."""
-        return str(self.request.path_params["of"])
+        found = self.request.path_params
+        return str(found["kind"] if "kind" in found else found["id"])
 
     def given(self, reason: Reason | str | None = None) -> Given:
         """Return what the runner is told of every request."""
