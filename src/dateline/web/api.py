@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from logging import ERROR
 from typing import Any, ClassVar, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ValidationError
@@ -293,8 +294,9 @@ class Api:
         told = {"events": [viewed(one, versions, day, unmask=unmask) for one in page], "next": page.next}
         if page.next is None:
             return 200, told, {}
-        further = call.request.url.include_query_params(after=page.next)
-        return 200, told, {"link": f'<{further.path}?{further.query}>; rel="next"'}
+        query = call.request.url.include_query_params(after=page.next).query
+        # Quoted here: Starlette gives it as it was understood, and a subject may hold a space, a percent sign, or any letter.
+        return 200, told, {"link": f'<{quote(call.request.scope["path"])}?{query}>; rel="next"'}
 
     async def kinds(self, call: Call) -> Answer:
         """Tell which kinds of events the version knows."""
