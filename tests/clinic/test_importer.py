@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from clinic.app import VERSIONS, open_clinic
 from clinic.importer import IMPORTER, REASON, Import
@@ -227,11 +227,11 @@ class Losing(Runner):
 
     losses = 0
 
-    def together(self, session: Session | None = None) -> AbstractContextManager[Together]:
+    def together(self, session: Session | scoped_session[Session] | None = None) -> AbstractContextManager[Together]:
         return self._losing(session)
 
     @contextmanager
-    def _losing(self, session: Session | None) -> Iterator[Together]:
+    def _losing(self, session: Session | scoped_session[Session] | None) -> Iterator[Together]:
         with super().together(session) as transaction:
             yield transaction
             if self.losses:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from dateline import Conflict, DatelineError, Insert, Preview, Rejected, Runner, Settings, Versions, Yields, handler
 from dateline.errors import ConstraintRefused, NotCanonical, NotFound, NotSerializable
@@ -215,6 +215,50 @@ def test_what_joined_a_session_goes_down_with_its_rollback(shop: Shop, wrote: bo
 
     assert (stock(shop), shop.rows("customer"), shop.rows("purchase")) == (5, [], [])
     assert shop.outcomes() == ["not-found"]
+
+
+@pytest.mark.parametrize("end", ["close", "rollback", "commit"])
+def test_a_refusal_stays_recorded_however_the_sessions_transaction_ends(shop: Shop, end: str) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        with pytest.raises(Rejected), shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea", quantity=9), actor="till")
+        getattr(session, end)()
+
+    assert (stock(shop), shop.outcomes()) == (5, ["rejected"])
+
+
+def test_a_refusal_stays_recorded_where_a_savepoint_is_rolled_back(shop: Shop) -> None:
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        session.execute(text("UPDATE product SET stock = 6"))
+        point = shop.colour.wait(session.begin_nested())
+        with pytest.raises(Rejected), shop.together(session) as tx:
+            tx.dispatch(Sell(product="tea", quantity=9), actor="till")
+        shop.colour.wait(point.rollback())
+        session.commit()
+
+    assert (stock(shop), shop.outcomes()) == (6, ["rejected"])
+
+
+def test_of_a_registry_the_threads_own_session_is_joined(shop: Shop) -> None:
+    runner = shop.colour.runner
+    if not isinstance(runner, Runner):
+        pytest.skip("a registry for tasks needs one loop for all of them")
+    shop.put(Product("tea", 5))
+    registry = scoped_session(sessionmaker(shop.engine.execution_options(isolation_level="SERIALIZABLE")))
+
+    with pytest.raises(Rejected), runner.together(registry) as tx:
+        tx.dispatch(Sell(product="tea", quantity=9), actor="till")
+    with registry.session_factory() as other:
+        # Another thread's, which ends meanwhile.
+        other.execute(text("SELECT 1"))
+        other.rollback()
+    registry.remove()
+
+    assert shop.outcomes() == ["rejected"]
 
 
 def test_a_session_stays_usable_after_a_refusal(shop: Shop) -> None:

@@ -1,8 +1,9 @@
 """A page of the docs as a program: its fenced blocks, played in order in one namespace, in a folder of their own.
 
 A `python` block whose first line is a comment with a file's name (`# shop/tables.py`) is written to that file, as are further files in
-the same block; any other is executed, and a `text` block right after it is what it must print. In a `console` block each line after `$ `
-is executed by a shell, and the lines after it are what it must print; a line `...` stands for any lines. Other blocks are only read.
+the same block; any other is executed, and a `text` block right after it is what it must print. A `ruby` block is files only (`# shop.rb`).
+In a `console` block each line after `$ ` is executed by a shell, and the lines after it are what it must print; a line `...` stands for
+any lines. Other blocks are only read.
 
 A guide finds the shop of README.md in its folder, with its database made.
 """
@@ -26,7 +27,7 @@ from dateline.run.reader import Reader
 ROOT = Path(__file__).parents[2]
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"^# ((?:\w+/)*\w+\.py)(?::.*)?$", re.MULTILINE)
+_FILE = re.compile(r"^# ((?:\w+/)*\w+\.(?:py|rb))(?::.*)?$", re.MULTILINE)
 
 # What differs from one run to the next, and what stands in its place when printed text is compared.
 _VARYING = (
@@ -59,7 +60,7 @@ def blocks(page: str) -> list[Block]:
 
 def files(block: Block) -> list[tuple[str, str]]:
     """Return the files that a block shows, by name; none where it is to be executed."""
-    if block.language != "python" or not _FILE.match(block.text):
+    if block.language not in ("python", "ruby") or not _FILE.match(block.text):
         return []
     starts = list(_FILE.finditer(block.text))
     ends = [*(found.start() for found in starts[1:]), len(block.text)]
@@ -96,6 +97,7 @@ def play(path: Path) -> None:
     sys.modules["__main__"] = module
     for block, after in zip(found, [*found[1:], None], strict=True):
         shown = files(block)
+        assert shown or block.language != "ruby", f"{path.name}:{block.line}: a ruby block begins with its file's name"
         for name, text in shown:
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(text)

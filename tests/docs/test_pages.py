@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from dateline import errors
+from dateline.web.problem import PROBLEMS
 from tests.docs.page import ROOT, blocks, files, pages, play
 
 PLAYED = [
     page for page in pages() if any(block.language in ("python", "console") for block in blocks(page.read_text()))
 ]
+ON_POSTGRESQL = ("postgresql", "deploying")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -26,7 +31,9 @@ def _name(page: Path) -> str:
 def test_a_page_does_what_it_shows(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     environment.pop("DATELINE_DATABASE", None)
-    if page.stem == "postgresql":
+    if any(block.language == "ruby" for block in blocks(page.read_text())) and shutil.which("ruby") is None:
+        pytest.skip("it shows Ruby, which this machine lacks")
+    if page.stem in ON_POSTGRESQL:
         environment["DATELINE_DATABASE"] = request.getfixturevalue("postgresql_url")
 
     played = subprocess.run(
@@ -91,3 +98,16 @@ def test_a_block_can_hold_several_files() -> None:
     [block] = blocks("```python\n# a.py: one\nA = 1\n\n# not a file\n# b/c.py\nC = 2\n```\n")
 
     assert files(block) == [("a.py", "# a.py: one\nA = 1\n\n# not a file\n"), ("b/c.py", "# b/c.py\nC = 2\n")]
+
+
+def test_the_statuses_in_the_guide_to_frameworks_are_those_of_the_api(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "guides" / "frameworks.md").read_text()
+    [text] = [text for block in blocks(page) for name, text in files(block) if name == "shop/problems.py"]
+    (tmp_path / "problems.py").write_text(text)
+
+    shown = runpy.run_path(str(tmp_path / "problems.py"))["STATUS"]
+
+    refusals = {
+        one.outcome for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.Refused)
+    }
+    assert shown == {word: PROBLEMS[word][0] for word in refusals - {"refused"}}

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from dateline import Actor, Delivery, Relay, delivers
+from dateline.errors import Unable
 from dateline.run.reader import Reader
 from dateline.run.runner import Runner
-from tests.cli.bank import VERSIONS, Pay, lived, ticking
+from tests.cli.bank import VERSIONS, Pay, Tell, lived, ticking
 from tests.docs.page import ROOT, blocks
 
 GUIDE = ROOT / "docs" / "guides" / "postgresql.md"
-ROLES = {"shop_app": "change-me", "shop_auditor": "change-me-too"}
+ROLES = {
+    "shop_app": "change-me",
+    "shop_auditor": "change-me-too",
+    "shop_relay": "change-me-three",
+    "shop_officer": "change-me-four",
+}
+OFFICER = Actor("officer", rights=frozenset({"effects", "erase"}))
+
+
+@delivers(Tell)
+def tell(effect: Tell, delivery: Delivery) -> None:
+    """Nobody is told."""
 
 
 @pytest.fixture
@@ -34,7 +48,7 @@ def granted(postgresql_url: str) -> Iterator[dict[str, str]]:
         for role, password in ROLES.items()
     }
     with engine.begin() as connection:
-        for name in mine.values():
+        for name in reversed(mine.values()):
             connection.execute(text(f"DROP OWNED BY {name}"))
             connection.execute(text(f"DROP ROLE {name}"))
     engine.dispose()
@@ -54,7 +68,24 @@ def test_the_application_can_do_all_that_a_runner_does(granted: dict[str, str]) 
         assert runner.verify().ok
 
 
-@pytest.mark.parametrize("role", ROLES)
+def test_a_relay_delivers_and_who_erases_can(granted: dict[str, str]) -> None:
+    with Runner(granted["shop_relay"], versions=VERSIONS, clock=ticking()) as runner:
+        relay = Relay(runner, tell)
+        thread = threading.Thread(target=relay.drain)
+        thread.start()
+        thread.join(20)
+        relay.stop()
+        assert not thread.is_alive()
+        assert runner.effects() == ()
+        runner.resume(actor=OFFICER)
+        with pytest.raises(Unable, match="permission denied"):
+            runner.erase("account:ann", actor=OFFICER, reason="asked for it")
+
+    with Runner(granted["shop_officer"], versions=VERSIONS, clock=ticking()) as runner:
+        assert runner.erase("account:ann", actor=OFFICER, reason="asked for it").removal is not None
+
+
+@pytest.mark.parametrize("role", ["shop_app", "shop_auditor"])
 def test_no_role_can_change_what_is_recorded(role: str, granted: dict[str, str]) -> None:
     url = make_url(granted[role]).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 
 from dateline import Settings
-from dateline.errors import MissingTable
+from dateline.errors import Lost, MissingTable
 from dateline.run.connection import Connection
 from dateline.run.engine import engine
 from dateline.sql.statement import Batch, Statement
@@ -27,5 +28,20 @@ def test_a_batch_that_fails_leaves_no_cursor_for_the_collector(tmp_path: Path) -
     assert len(left) == 1, kept.traceback
     with pytest.raises(sqlite3.ProgrammingError, match="closed cursor"):
         left[0].fetchone()
+    connection.close()
+    made.dispose()
+
+
+@pytest.mark.parametrize("setting", ["idle_session_timeout", "idle_in_transaction_session_timeout"])
+def test_a_session_that_the_server_ended_for_idling_is_lost(setting: str, postgresql_url: str) -> None:
+    made = engine(postgresql_url, Settings())
+    connection = Connection(made)
+    begun = (Statement("BEGIN"),) if "transaction" in setting else (Statement("SELECT 1"),)
+    connection.execute(Batch((Statement(f"SET {setting} = '50ms'"), *begun), opens="transaction" in setting))
+    time.sleep(0.3)
+
+    with pytest.raises(Lost):
+        connection.execute(Batch((Statement("SELECT 1"),)))
+
     connection.close()
     made.dispose()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -216,6 +217,19 @@ def test_a_page_leads_to_the_next(client: Client) -> None:
     assert seen == [[3, 2, 1], [None]]
     for query in ("limit=many", "limit=0", "limit=101", "limit=1&limit=2", "order=best", "after=-1"):
         assert client.ask("GET", f"/api/subjects/patient:ann/events?{query}").word == "malformed"
+
+
+def test_a_page_leads_to_the_next_whatever_its_subject_is_called(client: Client) -> None:
+    name = "a b?c#d%/é&x+%41"
+    client.admit(name)
+    client.send("prescribe", {"input": {"patient": name, "dose_mg": 1}})
+
+    first = client.ask("GET", f"/api/subjects/{quote(f'patient:{name}')}/events?limit=1")
+    link = first.headers["link"].partition(">")[0].removeprefix("<")
+    second = client.ask("GET", link)
+
+    assert re.fullmatch(r"/[\w/.~%-]+\?limit=1&after=\d+", link, re.ASCII)
+    assert [page.told["events"][0]["kind"] for page in (first, second)] == ["admit", "prescribe"]
 
 
 def test_a_row_is_shown_as_it_is_and_as_it_was(client: Client) -> None:

@@ -26,6 +26,10 @@ SPACING = 0.01
 _BELLS: dict[str, Bell] = {}
 _GUARD = threading.Lock()
 
+if hasattr(os, "register_at_fork"):
+    # The parent's threads are not the child's: a bell that was taken over would never ring.
+    os.register_at_fork(after_in_child=_BELLS.clear)
+
 
 def bell_of(url: URL) -> Bell:
     """Return the bell of a database, which all runners of a process on it share; each gives it back by `leave`."""

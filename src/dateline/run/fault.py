@@ -25,7 +25,8 @@ _REFUSED = re.compile(r"dateline (stale|claimed|met) \d+")
 _REFUSING = frozenset({"25006", "42501", "57014"})
 _MISSING = frozenset({"42P01", "42703", "3F000"})
 _ABSENT = re.compile(r"no such (table|column): |table \S+ has no column named ")
-_GONE = frozenset({"57P01", "57P02", "57P03"})
+# The server ends sessions that idle, too: in a transaction, for the transaction's whole length, or outside of any.
+_GONE = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
 _UNABLE = frozenset(
     {
         sqlite3.SQLITE_FULL,

@@ -50,8 +50,8 @@ from dateline.sql.standing import Queued, Standing
 from dateline.sql.verify import Verification, verify
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
 
 __all__ = ["AsyncRunner", "Runner"]
 
@@ -356,7 +356,7 @@ class Runner(Path):
         """
         return self._driven(resuming(self, self._fresh(), given))
 
-    def together(self, session: Session | None = None) -> AbstractContextManager[Together]:
+    def together(self, session: Session | scoped_session[Session] | None = None) -> AbstractContextManager[Together]:
         """Open one transaction for several events, or join the caller's.
 
         A conflict inside is raised and not retried: the block is the caller's, and so is the second try.
@@ -611,7 +611,9 @@ class AsyncRunner(Path):
         """As `Runner.resume`."""
         return await self._driven(resuming(self, self._fresh(), given))
 
-    def together(self, session: AsyncSession | None = None) -> AbstractAsyncContextManager[AsyncTogether]:
+    def together(
+        self, session: AsyncSession | async_scoped_session[AsyncSession] | None = None
+    ) -> AbstractAsyncContextManager[AsyncTogether]:
         """As `Runner.together`."""
         return async_together(self, self.engine, session, self._driven_beside)
 

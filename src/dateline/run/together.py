@@ -23,8 +23,8 @@ from dateline.run.wire import idle
 from dateline.sql.together import closing, opening, refused_inside
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
 
 __all__ = ["AsyncTogether", "Together", "async_together", "together"]
 
@@ -44,6 +44,20 @@ def _joinable(session: Any, module: str, *names: str) -> None:
     kinds = tuple(getattr(sys.modules[module], name) for name in names) if module in sys.modules else ()
     if session is not None and not isinstance(session, kinds):
         raise TypeError(f"together() joins a {names[0]} of SQLAlchemy's, not {type(session).__name__}")
+
+
+def _here(session: Any) -> Any:
+    """Return a session itself, of a registry that gives each thread, or task, its own: what listens to the registry hears all of them."""
+    return session.registry() if session is not None and hasattr(session, "registry") else session
+
+
+def _after(session: Any, path: Path, again: Callable[[], object]) -> None:
+    """Have waiters woken after a session's commit, and refusals recorded once more when its transaction has ended, in whatever way.
+
+    A session that is closed, as where an exception leaves its block, ends without a word of a rollback; and one to a savepoint is no end.
+    """
+    event.listen(session, "after_commit", lambda _: path.bell.ring(), once=True)
+    event.listen(session, "after_transaction_end", lambda _, ended: ended.parent or again())
 
 
 def _unbegun(driver: Any) -> bool:
@@ -88,7 +102,7 @@ class Together:
             self._refused.append(apart.draft)
             self._driven(inside)
 
-    def recorded_again(self, *_: Any) -> None:
+    def recorded_again(self) -> None:
         """Record once more the refusals that went down with the transaction."""
         while self._refused:
             self._alone(self._path.recording(self._refused.pop(0)))
@@ -96,20 +110,20 @@ class Together:
 
 @contextmanager
 def together(
-    path: Path, engine: Engine, session: Session | None, alone: Callable[[Flow[Any]], Any]
+    path: Path, engine: Engine, session: Session | scoped_session[Session] | None, alone: Callable[[Flow[Any]], Any]
 ) -> Iterator[Together]:
     """Open a transaction, or join the session's; commit or roll back what was opened here."""
     own = session is None
     _joinable(session, "sqlalchemy.orm", "Session", "scoped_session")
-    held = None if session is None else session.connection()
+    mine: Session | None = _here(session)
+    held = None if mine is None else mine.connection()
     driver = held and held.connection.driver_connection
     if held is not None and _unbegun(driver):
         held.exec_driver_sql("SELECT 1")
     connection = Connection(engine, driver)
     made = Together(path, connection, alone)
-    if session is not None:
-        event.listen(session, "after_rollback", made.recorded_again, once=True)
-        event.listen(session, "after_commit", lambda _: path.bell.ring(), once=True)
+    if mine is not None:
+        _after(mine, path, made.recorded_again)
     try:
         # Only sqlite3 and aiosqlite tell it, and only they need it.
         made._driven(opening(path.store.dialect, own=own, idle=getattr(driver, "in_transaction", True) is False))
@@ -174,22 +188,25 @@ class AsyncTogether:
 
 @asynccontextmanager
 async def async_together(
-    path: Path, engine: AsyncEngine, session: AsyncSession | None, alone: Callable[[Flow[Any]], Awaitable[Any]]
+    path: Path,
+    engine: AsyncEngine,
+    session: AsyncSession | async_scoped_session[AsyncSession] | None,
+    alone: Callable[[Flow[Any]], Awaitable[Any]],
 ) -> AsyncIterator[AsyncTogether]:
     """As `together`."""
     own = session is None
     _joinable(session, "sqlalchemy.ext.asyncio", "AsyncSession", "async_scoped_session")
-    held = None if session is None else await session.connection()
+    mine: AsyncSession | None = _here(session)
+    held = None if mine is None else await mine.connection()
     driver = held and (await held.get_raw_connection()).driver_connection
     if held is not None and _unbegun(driver):
         await held.exec_driver_sql("SELECT 1")
     connection = AsyncConnection(engine, driver)
     made = AsyncTogether(path, connection, alone)
-    if session is not None:
+    if mine is not None:
         again = made.recorded_again
         # SQLAlchemy runs this hook inside its own coroutine bridge, which is how a plain function may wait here.
-        event.listen(session.sync_session, "after_rollback", lambda _: await_only(again()), once=True)
-        event.listen(session.sync_session, "after_commit", lambda _: path.bell.ring(), once=True)
+        _after(mine.sync_session, path, lambda: await_only(again()))
     try:
         await made._driven(opening(path.store.dialect, own=own, idle=getattr(driver, "in_transaction", True) is False))
         connection.joined = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from dateline.core.access import AUDIT
 from dateline.core.entry import Page
@@ -86,5 +87,6 @@ def _page(call: Call, page: Page, view: str, *subjects: str) -> Answer:
 def _paged(call: Call, told: dict[str, Any], shows: Shows | None = None) -> Answer:
     if told["next"] is None:
         return Answer(told, shows)
-    further = call.request.url.include_query_params(after=told["next"])
-    return Answer(told, shows, headers={"link": f'<{further.path}?{further.query}>; rel="next"'})
+    query = call.request.url.include_query_params(after=told["next"]).query
+    # Quoted here: Starlette gives it as it was understood, and a subject may hold a space, a percent sign, or any letter.
+    return Answer(told, shows, headers={"link": f'<{quote(call.request.scope["path"])}?{query}>; rel="next"'})
