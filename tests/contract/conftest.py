@@ -8,6 +8,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,7 +109,8 @@ class Async(Colour):
         async def waited(answer: Coroutine[Any, Any, T]) -> T:
             return await answer
 
-        return self.loop.run(waited(answer))
+        # As where a coroutine is awaited: what is current here is so there.
+        return self.loop.run(waited(answer), context=copy_context())
 
     @contextmanager
     def _entered(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
