@@ -98,7 +98,7 @@ class AsyncRelay:
         self._kinds = sorted(self.routes)
         self._resend = [kind for kind, route in self.routes.items() if route.resend]
         self._tasks: set[asyncio.Task[Ended]] = set()
-        self._stopping = False
+        self._stopping, self._gives_up = False, 0.0
         self._lately = 0
         self._woken: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,7 +134,7 @@ class AsyncRelay:
 
     async def _run(self, *, until_idle: bool) -> int:
         self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
-        self._stopping = False
+        self._stopping, self._gives_up = False, 0.0
         done = 0
         ended: list[Ended] = []
         unheard = self.runner.bell.wait(self.wake)
@@ -154,7 +154,10 @@ class AsyncRelay:
                 except _OUTAGE as error:
                     # What was performed is kept here until it can be recorded; leases see to it that nobody else does it meanwhile.
                     log.told("relay.waits", level=WARNING, reason=type(error).__name__)
-                    await self._wait(1.0)
+                    if not self._stopping:
+                        await self._wait(1.0)
+                    elif await self._given_up(ended):
+                        return done
                     continue
                 if self._stopping and not self._tasks and not ended:
                     return done
@@ -172,6 +175,21 @@ class AsyncRelay:
             for sink in self._sinks.values():
                 if hasattr(sink, "close"):
                     await sink.close()
+
+    async def _given_up(self, ended: list[Ended]) -> bool:
+        """Tell whether a relay that is to end has waited long enough for a database that is not there; if not, wait a little.
+
+        What it could not record is tried again, or unknown, once its lease is over.
+        """
+        now = time.monotonic()
+        self._gives_up = self._gives_up or now + self.grace.total_seconds()
+        if now < self._gives_up and (ended or self._tasks):
+            ended += self._collected()
+            await asyncio.sleep(min(0.5, self._gives_up - now))
+            return False
+        if ended or self._tasks:
+            log.told("relay.gave-up", level=WARNING, effects=len(ended) + len(self._tasks))
+        return True
 
     async def _look(self) -> None:
         """Tell whoever collects figures how the queue stands, and whoever reads lines where it stands badly."""
