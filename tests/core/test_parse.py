@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel
 
 from dateline import Event, Plan, Reject, Update, Versions, Yields, check, decide, handler
 from dateline.core.canon import DEEPEST
@@ -98,6 +99,62 @@ def test_what_was_sent_does_not_stand_in_the_message() -> None:
     told = f"{refused.value} {refused.value.problems}"
     assert "Ann" not in told
     assert "40" not in told
+
+
+class Dose(BaseModel):
+    mg: Decimal
+
+
+class Give(Event, kind="give"):
+    doses: tuple[Dose, ...]
+    ratio: float = 0.0
+    free: Any = None
+
+
+@pytest.mark.parametrize(
+    ("body", "twice"),
+    [
+        ('{"book": "moby", "reader": 7, "reader": 8}', "reader"),
+        ('{"book": "moby", "reader": 7, "re\\u0061der": 7}', "reader"),
+    ],
+)
+def test_a_name_that_is_there_twice_is_refused(body: str, twice: str) -> None:
+    for told in (body, body.encode()):
+        with pytest.raises(Malformed, match=f"{twice!r} is there twice") as refused:
+            read(told)
+        assert refused.value.problems == ((twice, "is there twice"),)
+
+
+def test_names_are_looked_at_on_every_level_and_within_lists() -> None:
+    with pytest.raises(Malformed, match="'a' is there twice"):
+        read('{"anything": [1, {"b": {"a": 1, "a": 1}}]}', Deep)
+    assert read('{"anything": [{"a": 1}, {"a": 1}]}', Deep) == Deep(anything=[{"a": 1}, {"a": 1}])
+
+
+@pytest.mark.parametrize(
+    "mg", ["123456789012345678.123456789", "0.12345678901234567891", "1.000000000000000001", "1e-400"]
+)
+def test_a_decimal_number_of_which_digits_would_be_lost_is_refused_and_as_a_text_is_not(mg: str) -> None:
+    with pytest.raises(Malformed, match="send it as a text"):
+        read(f'{{"doses": [{{"mg": {mg}}}]}}', Give)
+
+    found = read(f'{{"doses": [{{"mg": "{mg}"}}]}}', Give)
+    assert isinstance(found, Give)
+    assert found.doses[0].mg == Decimal(mg)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**11), max_value=10**11))
+def test_a_decimal_number_of_up_to_fourteen_digits_is_read_as_it_was_sent(mg: Decimal) -> None:
+    found = read(f'{{"doses": [{{"mg": {mg}}}]}}', Give)
+    assert isinstance(found, Give)
+    assert found.doses[0].mg == mg
+
+
+def test_where_no_number_is_exact_digits_beyond_a_floats_do_no_harm() -> None:
+    class Measure(Event, kind="measure"):
+        ratio: float
+
+    assert read('{"ratio": 0.1000000000000000055511}', Measure) == Measure(ratio=0.1)
 
 
 def test_a_thousand_faults_are_told_in_fifty() -> None:

@@ -461,3 +461,16 @@ def test_a_form_is_shown_what_the_decision_will_see_before_it_is_filled_in(clien
     ):
         assert client.ask("GET", f"/api/kinds/prescribe/state{query}").word == word
     assert client.ask("GET", "/api/kinds/nothing/state").word == "unknown-kind"
+
+
+def test_a_body_that_can_be_read_in_two_ways_is_refused(client: Client) -> None:
+    twice = b'{"input": {"patient": "ann", "name": "x", "name": "y"}}'
+    envelope = b'{"input": {"patient": "ann", "name": "x"}, "input": {"patient": "bob", "name": "y"}}'
+
+    found = [client.send("admit", body) for body in (twice, envelope)]
+
+    assert [(one.status, one.word, one.told["problems"][0]["pointer"]) for one in found] == [
+        (400, "malformed", "name"),
+        (400, "malformed", "input"),
+    ]
+    assert client.events() == []

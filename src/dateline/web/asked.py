@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr, ValidationError
 
+from dateline.core.event import Event
 from dateline.core.meta import Reason
 from dateline.core.model import faults
+from dateline.core.parse import exact, unambiguous
 from dateline.errors import Malformed, NoSuchEvent
 from dateline.web.call import Call
 from dateline.web.problem import Unserved
@@ -71,6 +73,17 @@ class Asked(BaseModel):
     cause: UUID | None = None
     expects: dict[str, dict[str, str]] | None = None
     preview: str | None = None
+
+    _kept: bool = PrivateAttr(True)
+
+    def kept(self, shape: type[Event]) -> None:
+        """Refuse numbers of which digits are lost, where the event would take them for exact.
+
+        Raises:
+            Malformed: Saying what to do.
+        """
+        if not self._kept:
+            exact(shape)
 
 
 class Moving(BaseModel):
@@ -133,10 +146,15 @@ async def read(call: Call, what: type[B]) -> B:
         made += some
         if len(made) > largest:
             raise Unserved("too-large", f"{largest} bytes are read at most")
+    body = bytes(made) or b"{}"
     try:
-        return what.model_validate_json(bytes(made) or b"{}")
+        found = what.model_validate_json(body)
     except ValidationError as error:
         raise faults("request", error) from None
+    kept = unambiguous(body)
+    if isinstance(found, Asked):
+        found._kept = kept
+    return found
 
 
 def key_of(call: Call) -> str:

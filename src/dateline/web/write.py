@@ -48,6 +48,7 @@ async def _asked(call: Call) -> tuple[Event, Given]:
         )
     day = call.version.date
     event = call.runner.event(call.of, asked.input, version=day)
+    asked.kept(type(event))
     expects = asked.expects if asked.preview is None else call.runner.promised(asked.preview)
     given = call.given(reason_of(asked.reason))
     return event, {**given, "version": day, "at": asked.at, "cause": asked.cause, "expects": expects}
