@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from dateline import Actor, Rejected, Versions
+from dateline import Actor, Event, Rejected, Versions
 from dateline.errors import KeyReused, NotFound, TooMany, UnknownVersion
 from tests.contract.conftest import NOON, Shop
 from tests.contract.shop import Customer, Enrol, Idea, Product, Sell, Stocktake
@@ -156,3 +156,31 @@ def test_too_many_rows_are_repeated_as_that(shop: Shop) -> None:
     shop.execute("DELETE FROM product")
 
     assert shop.refused(TooMany, List(), key="k1") == first
+
+
+class Note(Event, kind="note"):
+    text: str
+
+
+class LoudNote(Note):
+    loud: bool = False
+
+
+def test_a_request_that_is_sent_again_over_a_releases_instant_gets_the_first_answer(shop: Shop) -> None:
+    """From July on a body makes an event of another class, which is the same request."""
+    noted = shop.under(Versions.of({"2024-01-01": [Note], "2024-07-02": [LoudNote]}))
+    body = b'{"text": "milk"}'
+
+    def send(told: bytes, **given: Any) -> Any:
+        return noted.dispatch(noted.colour.runner.event("note", told), key="k", **given)
+
+    first = send(body)
+    noted.now = datetime(2024, 7, 3, tzinfo=UTC)
+    again = send(body)
+
+    assert (type(first.event), again.event_id, again.repeated) == (Note, first.event_id, True)
+    for other in (b'{"text": "milk", "loud": true}', b'{"text": "tea"}'):
+        with pytest.raises(KeyReused):
+            send(other)
+    with pytest.raises(KeyReused):
+        send(body, actor=Actor("archivist", rights=frozenset({"backdate"})), reason="x", at=NOON)

@@ -56,6 +56,20 @@ def test_migrating_twice_changes_nothing_and_leaves_the_applications_tables_alon
     assert len(incarnations[0]) == 1
 
 
+def test_a_trail_that_a_newer_dateline_has_migrated_is_left_as_it_is(database: str) -> None:
+    engine = create_engine(database)
+    with Runner(database, versions=VERSIONS) as runner:
+        runner.migrate()
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE dateline_migration SET version_num = '9999'"))
+
+        runner.migrate()
+
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT version_num FROM dateline_migration")).all() == [("9999",)]
+    engine.dispose()
+
+
 @pytest.mark.parametrize("name", sorted(TRAIL.tables))
 def test_every_table_belongs_to_dateline_and_refers_to_no_other(name: str) -> None:
     table = TRAIL.tables[name]

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 import dateline.sql.migrations as scripts
 from dateline.core.request import Flow
 from dateline.errors import NotMigrated, Unreachable
+from dateline.run import log
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Batch, Result, Statement
 
@@ -42,6 +43,8 @@ def upgrade_on(connection: Connection) -> None:
     """As `upgrade`, on a connection in autocommit: each migration is one transaction."""
     # Here, because it takes as long to load as all the rest, and most programs never migrate.
     from alembic import command  # noqa: PLC0415
+    from alembic.script.revision import ResolutionError  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = _config()
     config.attributes["connection"] = connection
@@ -52,6 +55,12 @@ def upgrade_on(connection: Connection) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         command.upgrade(config, "head")
         connection.execute(text("COMMIT"))
+    except CommandError as error:
+        connection.execute(text("ROLLBACK"))
+        if not isinstance(error.__cause__, ResolutionError):
+            raise
+        # Migrated by a newer dateline, to what is not known here: that will do, since servers are replaced one after the other.
+        log.told("migrated.newer")
     except BaseException:
         connection.execute(text("ROLLBACK"))
         raise
