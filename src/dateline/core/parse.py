@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from dateline.core.canon import DEEPEST, plain
+from dateline.core.canon import DEEPEST, canonical
 from dateline.core.event import Event
 from dateline.core.plan import Plan
 from dateline.core.snapshot import Snapshot
@@ -54,7 +54,7 @@ def parse(shape: type[E], body: bytes | str | Mapping[str, Any], largest: int) -
         if not unambiguous(body):
             exact(shape)
         # What has no canonical form, such as an instant before the year 1 in UTC, could not be recorded.
-        plain(made)
+        canonical(made)
     except Malformed as error:
         # The parser stops at that depth too, and says so in its own words.
         if any("recursion limit" in message for _, message in error.problems):
@@ -81,17 +81,13 @@ def unambiguous(body: bytes | str) -> bool:
 
     Source: RFC 8259, section 4; RFC 7493 (I-JSON), section 2.3.
     """
-    lost: list[str] = []
-
-    def number(told: str) -> None:
-        if len(told) > _SURE or "e" in told.lower():
-            read = float(told)
-            if isfinite(read) and Decimal(told) != Decimal(repr(read)):
-                lost.append(told)
-
-    scanner = JSONDecoder(object_pairs_hook=_once, parse_float=number, parse_int=_unread, strict=False)
-    scanner.decode(body if isinstance(body, str) else body.decode())
-    return not lost
+    text = body if isinstance(body, str) else body.decode()
+    try:
+        _STRICT.decode(text)
+    except _LostError:
+        _LENIENT.decode(text)
+        return False
+    return True
 
 
 def exact(shape: type[Event]) -> None:
@@ -115,8 +111,19 @@ _SURE = 16
 Source: IEEE 754-2019: of any fifteen decimal digits, binary64 gives all back."""
 
 
+class _LostError(Exception):
+    """A number is not read to its last digit."""
+
+
 def _unread(told: str) -> None:
     return
+
+
+def _number(told: str) -> None:
+    if len(told) > _SURE or "e" in told.lower():
+        read = float(told)
+        if isfinite(read) and Decimal(told) != Decimal(repr(read)):
+            raise _LostError
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
@@ -124,6 +131,10 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise Malformed(f"the name {twice[:60]!r} is there twice in one object", ((twice[:200], "is there twice"),))
+
+
+_STRICT = JSONDecoder(object_pairs_hook=_once, parse_float=_number, parse_int=_unread, strict=False)
+_LENIENT = JSONDecoder(object_pairs_hook=_once, parse_float=_unread, parse_int=_unread, strict=False)
 
 
 @cache

@@ -81,10 +81,10 @@ def serving(
         headers: The request's, which may name the trace that it belongs to.
         told: Gives the span's name and attributes.
     """
-    api = _api()
-    if api is None:
+    if not heard():
         yield _unheard
         return
+    api = _api()
     current = api.trace.get_current_span()
     if current.get_span_context().is_valid:
         if getattr(current, "kind", None) is api.trace.SpanKind.SERVER:

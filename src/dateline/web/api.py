@@ -279,4 +279,4 @@ def _response(answer: Answer, headers: dict[str, str]) -> Response:
     more = dict(answer.headers)
     if "link" in headers and "link" in more:
         more["link"] = f"{more['link']}, {headers['link']}"
-    return Response(canonical(answer.told), answer.status, {**headers, **more}, "application/json")
+    return Response(canonical(answer.told, known=True), answer.status, {**headers, **more}, "application/json")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, create_model
 
+from dateline.core.canon import canonical
 from dateline.core.event import Event
 from dateline.core.meta import Reason
 from dateline.core.model import faults
 from dateline.core.parse import exact, unambiguous
-from dateline.errors import Malformed, NoSuchEvent
+from dateline.errors import Malformed, NoSuchEvent, NotCanonical
 from dateline.web.call import Call
 from dateline.web.problem import Unserved
 
@@ -31,6 +34,7 @@ __all__ = [
     "kind_of",
     "number_of",
     "read",
+    "read_event",
     "reason_of",
     "uuid_of",
     "word_of",
@@ -73,17 +77,6 @@ class Asked(BaseModel):
     cause: UUID | None = None
     expects: dict[str, dict[str, str]] | None = None
     preview: str | None = None
-
-    _kept: bool = PrivateAttr(True)
-
-    def kept(self, shape: type[Event]) -> None:
-        """Refuse numbers of which digits are lost, where the event would take them for exact.
-
-        Raises:
-            Malformed: Saying what to do.
-        """
-        if not self._kept:
-            exact(shape)
 
 
 class Moving(BaseModel):
@@ -140,21 +133,54 @@ async def read(call: Call, what: type[B]) -> B:
         Malformed: Where it says something else; naming each fault by path, without the values.
         Unserved: Where it is larger than is read.
     """
+    return _read(await _body(call), what)[0]
+
+
+async def read_event(call: Call) -> tuple[Asked, Event]:
+    """Return what a body says, and the event in it, in the shape of the version.
+
+    Raises:
+        Malformed, Unserved: As `read`.
+    """
+    body, day = await _body(call), call.version.date
+    shape = call.runner.versions.cascade(call.of, day).event
+    if len(body) <= call.runner.settings.largest:
+        # Both in one reading, which is what nearly all take; what cannot be read so is read once more, to be told of in its own words.
+        with contextlib.suppress(ValidationError, Malformed, NotCanonical):
+            both = _envelope(shape).model_validate_json(body)
+            if unambiguous(body):
+                event: Event = both.input  # type: ignore[assignment]  # what an envelope has in this place
+                canonical(event)
+                return both, event
+    asked, kept = _read(body, Asked)
+    event = call.runner.event(call.of, asked.input, version=day)
+    if not kept:
+        exact(type(event))
+    return asked, event
+
+
+@cache
+def _envelope(shape: type[Event]) -> type[Asked]:
+    return create_model(f"{shape.__name__}Asked", __base__=Asked, input=(shape, ...))
+
+
+async def _body(call: Call) -> bytes:
     largest = call.runner.settings.largest + _ROOM
     made = bytearray()
     async for some in call.request.stream():
         made += some
         if len(made) > largest:
             raise Unserved("too-large", f"{largest} bytes are read at most")
-    body = bytes(made) or b"{}"
+    return bytes(made) or b"{}"
+
+
+def _read(body: bytes, what: type[B]) -> tuple[B, bool]:
+    """Return what a body says, and whether all digits of its numbers are kept."""
     try:
         found = what.model_validate_json(body)
     except ValidationError as error:
         raise faults("request", error) from None
-    kept = unambiguous(body)
-    if isinstance(found, Asked):
-        found._kept = kept
-    return found
+    return found, unambiguous(body)
 
 
 def key_of(call: Call) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dateline.core.event import Event
 from dateline.errors import Denied, Malformed, Refused, StaleSnapshot
 from dateline.run.path import Given
-from dateline.web.asked import Asked, key_of, kind_of, read, reason_of, word_of
+from dateline.web.asked import key_of, kind_of, read_event, reason_of, word_of
 from dateline.web.call import Answer, Call, Shows
 from dateline.web.problem import Explained
 from dateline.web.view import committed, fingerprinted, looked_at, previewed
@@ -41,17 +41,14 @@ async def preview(call: Call) -> Answer:
 
 async def _asked(call: Call) -> tuple[Event, Given]:
     """Return the event that a body describes, and what it is told beside it."""
-    asked = await read(call, Asked)
+    asked, event = await read_event(call)
     if asked.preview is not None and asked.expects is not None:
         raise Malformed(
             "a preview says what it expects; send preview or expects", (("expects", "is there with preview"),)
         )
-    day = call.version.date
-    event = call.runner.event(call.of, asked.input, version=day)
-    asked.kept(type(event))
     expects = asked.expects if asked.preview is None else call.runner.promised(asked.preview)
     given = call.given(reason_of(asked.reason))
-    return event, {**given, "version": day, "at": asked.at, "cause": asked.cause, "expects": expects}
+    return event, {**given, "version": call.version.date, "at": asked.at, "cause": asked.cause, "expects": expects}
 
 
 async def _anew(call: Call, event: Event, stale: StaleSnapshot) -> Explained:
