@@ -19,6 +19,7 @@ from dateline.core.outcome import Committed, Preview
 from dateline.core.parse import decide
 from dateline.core.pin import Pin
 from dateline.core.plan import Plan
+from dateline.core.problem import Problem, problem
 from dateline.core.query import rows, value
 from dateline.core.shape import downgrade, upgrade
 from dateline.core.snapshot import Record, Snapshot, fingerprint
@@ -127,6 +128,7 @@ __all__ = [
     "Pin",
     "Plan",
     "Preview",
+    "Problem",
     "Reason",
     "Record",
     "Refused",
@@ -159,6 +161,7 @@ __all__ = [
     "lift",
     "load",
     "lower",
+    "problem",
     "retired",
     "rows",
     "upgrade",

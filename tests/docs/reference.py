@@ -182,6 +182,8 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "Wrote": (),
             "Performed": (),
             "Removal": (),
+            "problem": (),
+            "Problem": ("status", "document", "text"),
         },
     ),
     (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -12,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from dateline import errors
-from dateline.web.problem import PROBLEMS
 from tests.docs.page import ROOT, blocks, files, pages, play
 
 PLAYED = [
@@ -98,16 +95,3 @@ def test_a_block_can_hold_several_files() -> None:
     [block] = blocks("```python\n# a.py: one\nA = 1\n\n# not a file\n# b/c.py\nC = 2\n```\n")
 
     assert files(block) == [("a.py", "# a.py: one\nA = 1\n\n# not a file\n"), ("b/c.py", "# b/c.py\nC = 2\n")]
-
-
-def test_the_statuses_in_the_guide_to_frameworks_are_those_of_the_api(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "guides" / "frameworks.md").read_text()
-    [text] = [text for block in blocks(page) for name, text in files(block) if name == "shop/problems.py"]
-    (tmp_path / "problems.py").write_text(text)
-
-    shown = runpy.run_path(str(tmp_path / "problems.py"))["STATUS"]
-
-    refusals = {
-        one.outcome for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.Refused)
-    }
-    assert shown == {word: PROBLEMS[word][0] for word in refusals - {"refused"}}

@@ -16,9 +16,9 @@ import pytest
 from pydantic import SecretStr
 
 from dateline import AsyncRunner, DatelineError
+from dateline.core.problem import PROBLEMS
 from dateline.run.settings import Settings
 from dateline.web.api import Api, router
-from dateline.web.problem import PROBLEMS
 from tests.web.hospital import NEW, OLD, VERSIONS, Client, hospital
 
 

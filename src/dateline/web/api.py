@@ -26,7 +26,7 @@ from dateline.web import again, read, rules, write
 from dateline.web.asked import uuid_of
 from dateline.web.call import Answer, Call, Route, Shows, origin_of
 from dateline.web.caller import Authenticate, Caller, Pins, called
-from dateline.web.problem import Explained, Unserved, problem
+from dateline.web.problem import Explained, Unserved, answer
 
 __all__ = ["Api", "router"]
 
@@ -146,11 +146,11 @@ class Api:
             if name not in self.UPGRADING:
                 self._served(version, base)
             call = Call(request, caller, version, self.runner, base)
-            answer = await self.ROUTES[name][2](call)
-            await self._looked(request, caller, answer.shows)
+            done = await self.ROUTES[name][2](call)
+            await self._looked(request, caller, done.shows)
             if name == "pin":
                 self._pins.forget(caller.tenant, request.path_params["caller"])
-            return _response(answer, headers)
+            return _response(done, headers)
         except DatelineError as error:
             return await self._failed(request, caller, error, headers)
 
@@ -164,7 +164,7 @@ class Api:
                 error = unrecorded
         if isinstance(error, HandlerFault):
             log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
-        found = problem(error)
+        found = answer(error)
         found.headers.update(headers)
         return found
 
@@ -258,7 +258,7 @@ class _NotAllowed:
         self._error = Unserved("not-allowed", "that is not done here", allow=", ".join(sorted(methods)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await problem(self._error)(scope, receive, send)
+        await answer(self._error)(scope, receive, send)
 
 
 _NAMES = re.compile(r"\{\w+")

@@ -15,9 +15,9 @@ from dateline.core.catalogue import Explanation, explained
 from dateline.core.event import Event
 from dateline.core.example import examples
 from dateline.core.model import personal_fields
+from dateline.core.problem import PROBLEMS, TYPE
 from dateline.core.version import Version, Versions
 from dateline.errors import UnknownKind
-from dateline.web.problem import PROBLEMS, TYPE
 
 __all__ = ["described"]
 
