@@ -11,6 +11,7 @@ from typing import Any
 
 import dateline
 from dateline import errors
+from dateline.console.site import console
 from dateline.core.correction import Corrected
 from dateline.core.decision import Decided
 from dateline.core.diff import Item
@@ -224,7 +225,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     (
         "The API over HTTP",
         "In `dateline.web`, with the extra `web`; the [guide](../guides/http.md) shows it.",
-        {"router": (), "Caller": ("name", "unmasked")},
+        {"router": (), "Caller": ("name", "unmasked"), "console": ()},
     ),
     (
         "Who looked, and who is at which version",
@@ -304,6 +305,7 @@ _ELSEWHERE: dict[str, Any] = {
     "in_memory": decisions.in_memory,
     "launch": postgres.launch,
     "masked": masked,
+    "console": console,
     "router": router,
     "serve": serve,
     "signature": signature,

@@ -12,7 +12,7 @@ from dateline.core.problem import Problem, problem
 from dateline.errors import DatelineError, Refused
 from dateline.web.call import Shows
 
-__all__ = ["Explained", "Unserved", "answer"]
+__all__ = ["Explained", "Unserved", "answer", "found"]
 
 
 class Unserved(DatelineError):
@@ -48,16 +48,17 @@ class Explained(DatelineError):
 
 def answer(error: DatelineError) -> Response:
     """Return the answer to a request that failed."""
-    found = _found(error)
-    return Response(found.text, found.status, dict(found.headers), "application/problem+json")
+    made = found(error)
+    return Response(made.text, made.status, dict(made.headers), "application/problem+json")
 
 
-def _found(error: DatelineError) -> Problem:
+def found(error: DatelineError) -> Problem:
+    """Return what went wrong, of this face's own refusals too."""
     if isinstance(error, Unserved):
         headers = {"www-authenticate": "Bearer"} if error.word == "unauthenticated" else {}
         headers |= {"allow": error.allow} if error.allow is not None else {}
         return Problem(error.word, str(error), error.facts, headers)
     if isinstance(error, Explained):
-        found = problem(error.refusal)
-        return replace(found, facts={**found.facts, **error.facts})
+        made = problem(error.refusal)
+        return replace(made, facts={**made.facts, **error.facts})
     return problem(error)

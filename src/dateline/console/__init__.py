@@ -1,0 +1,1 @@
+"""The console: people see what happened, why, and what would happen."""

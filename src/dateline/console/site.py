@@ -1,0 +1,154 @@
+"""The console's routes: pages for people, made on the server, and of each its document as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from jinja2 import Environment, PackageLoader
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dateline.console import pages
+from dateline.core.canon import canonical, instant
+from dateline.core.version import Version
+from dateline.errors import DatelineError
+from dateline.run.runner import AsyncRunner
+from dateline.web.call import Answer, Call, Route
+from dateline.web.caller import Authenticate, Caller
+from dateline.web.face import Face
+from dateline.web.problem import found
+
+__all__ = ["Console", "console"]
+
+_STYLE = Path(__file__).with_name("static") / "console.css"
+
+_SAFE = {
+    # Nothing from elsewhere, nothing inline, in no frame; and no address that names a patient is told to anybody.
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+# A picture's style is its own, and it runs nothing.
+_PICTURE = {**_SAFE, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+
+
+def console(runner: AsyncRunner, *, authenticate: Authenticate | None = None) -> APIRouter:
+    """Return the console's routes, to be mounted: `app.include_router(console(runner, authenticate=…), prefix="/console")`.
+
+    Args:
+        authenticate: Tells who looks, with which rights, and whose data they see; as for the API.
+
+    Raises:
+        DatelineError: Without it.
+    """
+    if authenticate is None:
+        raise DatelineError(
+            "console(…) shows what happened to whoever asks; pass authenticate=, which tells of a request who sends it: "
+            "authenticate=lambda request: Caller(Actor(…), tenant=…)"
+        )
+    return Console(runner, authenticate).router()
+
+
+async def _style(call: Call) -> Answer:
+    return Answer(_STYLE.read_bytes())
+
+
+class Console(Face):
+    """Shows one runner's trail to people."""
+
+    DOOR: ClassVar[str] = "console"
+
+    PAGES: ClassVar[Mapping[str, tuple[str, Route]]] = {
+        "start": ("/", pages.start),
+        "subject": ("/subjects/{subject:anything}", pages.subject),
+        "event": ("/events/{id}", pages.event),
+        "row": ("/rows/{table}/{key:anything}", pages.row),
+        "catalogue": ("/kinds", pages.catalogue),
+        "kind": ("/kinds/{kind}", pages.kind),
+        "changes": ("/changelog", pages.changes),
+    }
+    """Every page: its path, and what makes its document."""
+
+    ROUTES: ClassVar[Mapping[str, tuple[str, str, Route]]] = {
+        "style": ("GET", "/console.css", _style),
+        "picture": ("GET", "/kinds/{kind}/cascade.svg", pages.picture),
+        # Before the pages: what is called so is the document.
+        **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items() if path != "/"},
+        **{name: ("GET", path, work) for name, (path, work) in PAGES.items()},
+    }
+
+    # People see the rules of their own version, and of any other; they are pinned to none.
+    UPGRADING: ClassVar[frozenset[str]] = frozenset(ROUTES)
+
+    def __init__(self, runner: AsyncRunner, authenticate: Authenticate) -> None:
+        super().__init__(runner, authenticate)
+        self._pages = Environment(
+            loader=PackageLoader("dateline.console"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._pages.filters |= {
+            "instant": _instant,
+            "json": lambda one: canonical(one).decode(),
+            "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",
+            "part": lambda one: quote(str(one), safe=""),
+        }
+
+    async def version(self, request: Request, caller: Caller) -> Version:
+        """Return the version in whose shapes things are shown: the caller's, or the newest."""
+        return self.runner.versions.choose(caller.version, self.runner.clock())
+
+    def respond(self, call: Call, name: str, answer: Answer, headers: dict[str, str]) -> Response:
+        """Return a page, or the document that it is made of."""
+        if answer.status == 303:
+            return Response(b"", answer.status, {**_SAFE, **answer.headers})
+        if name == "style":
+            return Response(answer.told, 200, {**_SAFE, "cache-control": "max-age=3600"}, "text/css")
+        if name == "picture":
+            return Response(answer.told, 200, {**_PICTURE, **headers}, "image/svg+xml")
+        if name.endswith(".json"):
+            return Response(canonical(answer.told, known=True), 200, {**_SAFE, **headers}, "application/json")
+        text = self._page(f"{name}.html", call.request, call.base, call.caller, answer.told, page=name)
+        return Response(text, answer.status, {**_SAFE, **headers}, "text/html")
+
+    def refuse(self, request: Request, name: str, base: str, caller: Caller | None, error: DatelineError) -> Response:
+        """Return the page that tells what went wrong; of a document, the problem."""
+        problem = found(error)
+        if name.endswith(".json"):
+            return Response(problem.text, problem.status, {**_SAFE, **problem.headers}, "application/problem+json")
+        text = self._page("error.html", request, base, caller, problem.document, page="")
+        return Response(text, problem.status, {**_SAFE, **problem.headers}, "text/html")
+
+    def _page(
+        self, template: str, request: Request, base: str, caller: Caller | None, told: Mapping[str, Any], *, page: str
+    ) -> str:
+        query = f"?{request.url.query}" if request.url.query else ""
+        path = quote(str(request.scope["path"]))
+        further = request.url.include_query_params(after=told["next"]).query if told.get("next") else ""
+        return self._pages.get_template(template).render(
+            told=told,
+            base=base,
+            page=page,
+            who="nobody is signed in" if caller is None else caller.actor.id,
+            unmasked=caller is not None and caller.unmasked,
+            twin=f"{path}.json{query}" if page not in ("", "start") else "",
+            further=f"{path}?{further}",
+        )
+
+
+def _moment(at: Any) -> datetime:
+    return (at if isinstance(at, datetime) else datetime.fromisoformat(str(at))).astimezone(UTC)
+
+
+def _instant(at: Any) -> str:
+    return instant(_moment(at))
