@@ -6,16 +6,17 @@ import http.client
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import pytest
 from fastapi import FastAPI
 
-from dateline import AsyncRunner, DatelineError, Runner
+from dateline import Actor, AsyncRunner, DatelineError, Delivery, Relay, Runner, Versions, Yields, delivers, handler
 from dateline.console.site import Console, console
 from dateline.web.api import router
-from tests.web.hospital import NEW, OLD, VERSIONS, Base, Client, authenticate
+from tests.web.hospital import LAYERS, NEW, OLD, VERSIONS, Base, Client, Prescribe, Tell, authenticate
 from tests.web.serving import served
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}\u202e'
@@ -71,7 +72,13 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def ward(url: str) -> Iterator[Ward]:
-    with Runner(url, versions=VERSIONS) as runner:
+    with watched(url) as found:
+        yield found
+
+
+@contextmanager
+def watched(url: str, versions: Versions = VERSIONS) -> Iterator[Ward]:
+    with Runner(url, versions=versions) as runner:
         runner.migrate()
         Base.metadata.create_all(runner.engine)
 
@@ -81,7 +88,7 @@ def ward(url: str) -> Iterator[Ward]:
             made.include_router(console(served, authenticate=authenticate), prefix="/console")
             return made
 
-        with served(lambda: AsyncRunner(url, versions=VERSIONS), app) as port:
+        with served(lambda: AsyncRunner(url, versions=versions), app) as port:
             yield Ward(Client(port, runner))
 
 
@@ -97,6 +104,7 @@ def paths(event: str, patient: str = "ann") -> dict[str, str]:
         "start": "/",
         "subject": f"/subjects/patient:{patient}",
         "event": f"/events/{event}",
+        "compare": f"/events/{event}/compare?version={NEW}",
         "row": f"/rows/patient/{patient}",
         "catalogue": f"/kinds?version={OLD}",
         "kind": "/kinds/prescribe",
@@ -142,6 +150,47 @@ def test_an_events_page_tells_what_was_seen_and_what_followed(ward: Ward) -> Non
     ):
         assert word in told
     assert ward.page("/kinds/prescribe/cascade.svg").headers["content-type"] == "image/svg+xml"
+
+
+def test_an_events_page_tells_what_became_of_its_effects(ward: Ward) -> None:
+    event = prescribed(ward)
+
+    @delivers(Tell)
+    def tell(effect: Tell, delivery: Delivery) -> str:
+        if delivery.tries == 1:
+            raise OSError
+        return "sms-17"
+
+    relay = Relay(ward.client.runner, tell)
+    relay.drain()
+    [queued] = ward.client.runner.effects()
+    ward.client.runner.retry(queued.key, actor=Actor("chief", rights=frozenset({"effects"})))
+    relay.drain()
+
+    told = ward.page(f"/events/{event}").told
+
+    assert "tell delivered" in told
+    assert re.search(r"UTC failed OSError .* UTC delivered as sms-17", told)
+
+
+def test_two_versions_are_compared_side_by_side_in_whose_words(url: str) -> None:
+    @handler
+    def page_the_ward(event: Prescribe) -> Yields[Tell]:
+        """From 2023 on the ward is told too."""
+        yield Tell(patient="ward", text=event.dose)
+
+    with watched(url, Versions.of({**LAYERS, "2023-01-01": [page_the_ward]})) as ward:
+        event = prescribed(ward)
+
+        same = ward.page(f"/events/{event}/compare").told
+        differs = ward.page(f"/events/{event}/compare?version={NEW}").told
+        both = ward.page(f"/events/{event}/compare?base={NEW}&version=2023-01-01", "nurse").told
+
+    assert "Both do the same." in same
+    assert "gone tell" in differs
+    assert "From 2023 on the ward is told too." in differs
+    assert "new tell" in both
+    assert "5 mg" not in both
 
 
 def test_a_rows_page_tells_its_history_field_by_field_and_how_it_was(ward: Ward) -> None:
@@ -208,7 +257,7 @@ def test_each_page_that_shows_somebody_shows_them_to_whom_it_may_and_the_look_is
     path = paths(prescribed(ward))[page]
 
     hidden, shown = ward.page(path, "nurse"), ward.page(path, "doctor")
-    document = ward.page(f"{path}.json", "nurse")
+    document = ward.page(path.replace("?", ".json?") if "?" in path else f"{path}.json", "nurse")
     elsewhere = ward.page(path, "north@doctor")
 
     assert [one.status for one in (hidden, shown, document)] == [200, 200, 200]

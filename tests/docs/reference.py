@@ -126,6 +126,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "feed",
                     "outcome",
                     "effects",
+                    "attempts",
                     "retry",
                     "cancel",
                     "approve",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -23,7 +24,7 @@ from dateline.web.call import Answer, Call, Shows
 from dateline.web.problem import Unserved
 from dateline.web.view import viewed
 
-__all__ = ["catalogue", "changes", "event", "kind", "picture", "quoted", "row", "start", "subject"]
+__all__ = ["catalogue", "changes", "compare", "event", "kind", "picture", "quoted", "row", "start", "subject"]
 
 PAGE = 20
 """Events of one page: what a person reads through, and what fits into its weight."""
@@ -70,8 +71,13 @@ async def event(call: Call) -> Answer:
     if entry.meta.cause is not None:
         before = await _one(call, entry.meta.cause)
         cause = {"id": entry.meta.cause} if before is None else _named(before)
+    tries = await call.runner.attempts(entry.seq, tenant=call.caller.tenant) if entry.effects else ()
+    shown = _told(call, entry)
+    shown["effects"] = [
+        {**one, "tries": [asdict(each) for each in tries if each.ordinal == one["ordinal"]]} for one in shown["effects"]
+    ]
     told = {
-        **_told(call, entry),
+        **shown,
         "seen": _seen(entry if call.caller.unmasked else masked(entry)),
         "cause": cause,
         "followed": [_named(one) for one in followed],
@@ -79,6 +85,21 @@ async def event(call: Call) -> Answer:
     }
     subjects = (*entry.subjects, *(one for other in followed for one in other.subjects))
     return Answer(told, Shows("event", tuple(dict.fromkeys(subjects)), entry.id))
+
+
+async def compare(call: Call) -> Answer:
+    """Show how what stands of an event differs from what another version makes of it, or two versions from each other, side by side."""
+    id, a, b = id_of(call), date_of(call, "base"), date_of(call, "version")
+    newest = call.runner.versions.choose(None, call.runner.clock()).date
+    days = [one for one in (a, b or newest) if one is not None]
+    found = await call.runner.diff(id, *days, tenant=call.caller.tenant)
+    told = {
+        **found.document(call.runner.versions, unmask=call.caller.unmasked),
+        "base": a,
+        "version": b or newest,
+        "versions": [one.date for one in call.runner.versions.versions],
+    }
+    return Answer(told, Shows("diff", event=id))
 
 
 async def row(call: Call) -> Answer:

@@ -71,6 +71,7 @@ class Console(Face):
         "start": ("/", pages.start),
         "subject": ("/subjects/{subject:anything}", pages.subject),
         "event": ("/events/{id}", pages.event),
+        "compare": ("/events/{id}/compare", pages.compare),
         "row": ("/rows/{table}/{key:anything}", pages.row),
         "catalogue": ("/kinds", pages.catalogue),
         "kind": ("/kinds/{kind}", pages.kind),

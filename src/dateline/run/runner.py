@@ -46,7 +46,7 @@ from dateline.run.state import stating
 from dateline.run.together import AsyncTogether, Together, async_together, together
 from dateline.sql.drift import Drift
 from dateline.sql.sequencer import sequence
-from dateline.sql.standing import Queued, Standing
+from dateline.sql.standing import Queued, Standing, Tried
 from dateline.sql.verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -330,6 +330,10 @@ class Runner(Path):
         """
         return tuple(self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit)))
 
+    def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
+        """Return the tries to deliver the effects of an event, by its number."""
+        return self._driven(Standing(self.store.dialect).tried(tenant, seq))
+
     def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
         """Have an effect tried at once that is dead, expired, unknown or waits for its next try; an event, which needs the right "effects".
 
@@ -594,6 +598,10 @@ class AsyncRunner(Path):
     ) -> tuple[Queued, ...]:
         """As `Runner.effects`."""
         return tuple(await self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit)))
+
+    async def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
+        """As `Runner.attempts`."""
+        return await self._driven(Standing(self.store.dialect).tried(tenant, seq))
 
     async def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
         """As `Runner.retry`."""

@@ -16,7 +16,7 @@ from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.types import Id, Instant
 from dateline.sql.words import OPEN, Words
 
-__all__ = ["Queued", "Standing"]
+__all__ = ["Queued", "Standing", "Tried"]
 
 _INSTANT, _ID = Instant(), Id()
 
@@ -42,6 +42,25 @@ class Queued:
     event: UUID
     recorded_at: datetime
     step: str
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One try to deliver an effect.
+
+    Args:
+        ordinal: The effect's place in its event's plan; `number` which try, from 1.
+        outcome: "delivered", "failed" or "unknown".
+        reference: What the receiver calls it; `detail` why it failed.
+    """
+
+    ordinal: int
+    number: int
+    began_at: datetime
+    ended_at: datetime | None
+    outcome: str
+    reference: str | None
     detail: str | None
 
 
@@ -87,6 +106,30 @@ WHERE d.tenant = $1 {only} AND ($3 = '' OR d.kind = $3) ORDER BY d.seq, d.ordina
             step=step,
             detail=detail,
         )
+
+    def tried(self, tenant: str, seq: int) -> Flow[tuple[Tried, ...]]:
+        """Return the tries to deliver an event's effects, in their order."""
+        sql = """
+SELECT ordinal, number, began_at, ended_at, outcome, reference, detail FROM dateline_attempt
+WHERE tenant = $1 AND seq = $2 ORDER BY ordinal, number"""
+        statement = self.statement(sql, tenant, seq, name="attempts")
+        results: list[Result] = yield Batch.between(self.dialect.begin_reading, statement)
+        made = []
+        for ordinal, number, began, ended, outcome, reference, detail in results[1].rows:
+            begun = _INSTANT.process_result_value(began, self.dialect.sql)
+            assert begun is not None
+            made.append(
+                Tried(
+                    ordinal=ordinal,
+                    number=number,
+                    began_at=begun,
+                    ended_at=_INSTANT.process_result_value(ended, self.dialect.sql),
+                    outcome=outcome,
+                    reference=reference,
+                    detail=detail,
+                )
+            )
+        return tuple(made)
 
     def found(self, tenant: str, seq: int, ordinal: int) -> Flow[tuple[UUID, str, UUID, tuple[str, ...], str] | None]:
         """Return an effect's id and kind, its event's id and subjects, and the state that is told of it; None where there is none."""
