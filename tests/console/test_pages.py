@@ -261,7 +261,9 @@ def test_each_page_that_shows_somebody_shows_them_to_whom_it_may_and_the_look_is
     elsewhere = ward.page(path, "north@doctor")
 
     assert [one.status for one in (hidden, shown, document)] == [200, 200, 200]
-    assert ("secret" in hidden.text, "secret" in document.text, "secret" in shown.text) == (False, False, True)
+    # Both versions do the same, so a comparison has no value to show.
+    shows = page != "compare"
+    assert ("secret" in hidden.text, "secret" in document.text, "secret" in shown.text) == (False, False, shows)
     assert "secret" not in elsewhere.text
     looks = [(one.actor.id, one.door, one.unmasked) for one in ward.client.runner.accesses(subject="patient:ann")]
     assert looks == [("nurse", "console", False), ("doctor", "console", True), ("nurse", "console", False)]
