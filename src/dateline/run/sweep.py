@@ -353,6 +353,10 @@ def _decided(
                 yield from _flushed(waiting, statements, world, sweep, tally, taken)
                 world.seq = entry.seq
                 yield from world.stands(asking)
+            if asking is not None and sweep.filters and world.seq < entry.seq:
+                # Others came in between, which are not decided again, and did to the tables what they did.
+                yield from _flushed(waiting, statements, world, sweep, tally, taken)
+                yield from world.forward(entry.seq)
             if asking is not None and world.doubtful(asking, entry.seq):
                 yield from _flushed(waiting, statements, world, sweep, tally, taken)
                 found = yield from world.asked(asking, one.event, entry.seq)
