@@ -208,6 +208,36 @@ def test_an_entry_made_in_error_is_put_right_by_another_input(shop: Shop) -> Non
     assert not diff(shop, sold, input={"customer": "bob", "quantity": 3})
 
 
+def test_another_version_decides_the_input_that_stands_and_another_input_the_version_that_stands(
+    shop: Shop, sold: Committed
+) -> None:
+    correct(shop, diff(shop, sold, input={"quantity": 3}))
+    assert stock(shop) == 6
+
+    correct(shop, diff(shop, sold, NEW))
+    assert (stock(shop), points(shop)) == (6, 3)
+    assert not diff(shop, sold, NEW)
+
+    correct(shop, diff(shop, sold, input={"quantity": 2}))
+    assert (stock(shop), points(shop)) == (7, 2)
+
+    # To have the first input back, one names it.
+    assert [one.key for one in diff(shop, sold, NEW, input={"quantity": 4}).items]
+    correct(shop, diff(shop, sold, NEW, input={"quantity": 4}))
+    assert (stock(shop), points(shop)) == (5, 4)
+
+
+def test_a_correction_to_somebody_else_stands_on_the_timelines_of_both(shop: Shop) -> None:
+    enrolled = shop.dispatch(Enrol(id="ann", name="Ann"), version=OLD)
+
+    correct(shop, diff(shop, enrolled, input={"id": "bob"}))
+
+    assert [row["id"] for row in shop.rows("customer")] == ["bob"]
+    for customer in ("ann", "bob"):
+        [found] = [one for one in shop.trail(subject=f"customer:{customer}") if one.kind == "event.correct"]
+        assert {"customer:ann", "customer:bob"} <= set(found.subjects)
+
+
 def test_what_later_events_wrote_stands_and_what_they_saw_is_told(shop: Shop, sold: Committed) -> None:
     later = shop.dispatch(Sell(product="tea", quantity=1), version=OLD)
 

@@ -306,7 +306,7 @@ def correct(
     console, statuses, events = Paper(highlight=False), Counter[str](), 0
     with Runner(database, versions=known) as runner, _progress() as told:
         for entry, made in differing(sweep, runner, told):
-            found = runner.driven(since_recorded(runner, entry, made))
+            found = runner.driven_aside(since_recorded(runner, entry, made))
             if not found:
                 continue
             items = None if only is None else [one.key for one in found.items if _named(one.key, only)]

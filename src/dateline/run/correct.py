@@ -13,6 +13,7 @@ from uuid import UUID
 
 from dateline.core.canon import canonical
 from dateline.core.cascade import Cascade
+from dateline.core.canon import unparsed
 from dateline.core.correction import Corrected, Correction
 from dateline.core.decision import OPEN, Decided
 from dateline.core.diff import Diff, Item, changes_of
@@ -280,9 +281,17 @@ class _Correcting:
                 }
                 for r in self.plan.rejections
             ),
-            about=self.entry.subjects,
+            about=self._about(),
         )
         return (yield from self._written(event, Plan(tuple(planned)), cancel))
+
+    def _about(self) -> tuple[str, ...]:
+        """Return whom the correction is about: those of the event as it was recorded, and of what it is to be."""
+        then = self.entry.event
+        anew: tuple[str, ...] = ()
+        if self.diff.asked and then is not None:
+            anew = type(then).from_json(unparsed({**self.entry.input, **self.diff.asked})).subjects
+        return tuple(dict.fromkeys((*self.entry.subjects, *anew)))
 
     def _asked(
         self,

@@ -11,7 +11,7 @@ from uuid import UUID
 from dateline.core.cascade import Cascade
 from dateline.core.decision import Decision
 from dateline.core.diff import Diff
-from dateline.core.effective import CorrectEvent, effective
+from dateline.core.effective import CorrectEvent, corrected, effective
 from dateline.core.entry import Entry
 from dateline.core.event import Event
 from dateline.core.flow import flow
@@ -88,8 +88,14 @@ def diffing(
         a, b = None, a
     entry = yield from recorded(path, of, tenant)
     if a is None:
-        stands = effective(entry, (yield from corrections_of(path, entry)))
+        corrections = yield from corrections_of(path, entry)
+        stands = effective(entry, corrections)
         before, baseline = stands.decision, stands.baseline
+        if corrections and (b is not None or changed):
+            # What was corrected before goes on: another version decides the input that stands, and another input is decided by the
+            # version that stands. To have either back, one names it.
+            last = corrected(corrections[-1])
+            b, changed = b or last.to, {**(last.changed or {}), **(changed or {})}
     else:
         before, baseline = (yield from decided(path, entry, a)), None
     after = yield from decided(path, entry, b, changed)
@@ -99,9 +105,20 @@ def diffing(
 
 
 def since_recorded(path: Path, entry: Entry, made: Decision) -> Flow[Diff]:
-    """Return how what stands of an event differs from what was decided of it anew."""
-    stands = effective(entry, (yield from corrections_of(path, entry)))
-    return Diff.of(stands.decision, made, kind=entry.kind, event_id=entry.id, seq=entry.seq, baseline=stands.baseline)
+    """Return how what stands of an event differs from what was decided of it anew; of one whose input was corrected, with that."""
+    corrections = yield from corrections_of(path, entry)
+    stands, changed = effective(entry, corrections), None
+    if corrections and (changed := corrected(corrections[-1]).changed):
+        made = yield from decided(path, entry, made.version, changed)
+    return Diff.of(
+        stands.decision,
+        made,
+        kind=entry.kind,
+        event_id=entry.id,
+        seq=entry.seq,
+        asked=changed or None,
+        baseline=stands.baseline,
+    )
 
 
 def comparing(path: Path, event: Event, a: date | str, b: date | str, given: Given) -> Flow[Diff]:
