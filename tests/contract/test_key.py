@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dateline import Actor, Event, Rejected, Versions
+from dateline import Actor, Event, Malformed, Rejected, Versions
 from dateline.errors import KeyReused, NotFound, TooMany, UnknownVersion
 from tests.contract.conftest import NOON, Shop
 from tests.contract.shop import Customer, Enrol, Idea, Product, Sell, Stocktake
@@ -156,6 +156,14 @@ def test_too_many_rows_are_repeated_as_that(shop: Shop) -> None:
     shop.execute("DELETE FROM product")
 
     assert shop.refused(TooMany, List(), key="k1") == first
+
+
+def test_a_key_is_as_long_as_every_database_keeps(shop: Shop) -> None:
+    shop.put(Product("tea", 9))
+
+    assert shop.dispatch(Sell(product="tea"), key="k" * 400).seq
+    with pytest.raises(Malformed, match="400 characters"):
+        shop.dispatch(Sell(product="tea"), key="k" * 401)
 
 
 class Note(Event, kind="note"):

@@ -331,6 +331,14 @@ def test_server_sent_events_tell_the_same_and_go_on_behind_the_last(ward: Ward) 
     denied.value.close()
 
 
+def test_a_name_of_another_door_is_refused_and_does_not_have_everything_told(ward: Ward) -> None:
+    for query, mend in (("subjects=patient:ann", "subject="), ("kinds=move", "kind="), ("cursor=now", "after=")):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://{ward.address}/live/events?me=nurse&{query}", timeout=5)
+        assert (refused.value.code, mend in refused.value.read().decode()) == (400, True)
+        refused.value.close()
+
+
 def test_without_somebody_who_authorises_it_does_not_begin(sqlite_url: str) -> None:
     async def go() -> None:
         async with AsyncRunner(sqlite_url, versions=VERSIONS) as runner:

@@ -142,7 +142,10 @@ def markdown(found: Iterable[Chapter]) -> str:
     """Return a history as Markdown, newest first."""
     lines = ["# Changelog of the rules", ""]
     for chapter in reversed(tuple(found)):
-        lines += [f"## {chapter.title or chapter.version}", ""]
+        # Some folders say their date first, and some do not.
+        dated = chapter.title.startswith(chapter.version)
+        title = chapter.title if dated else f"{chapter.version}: {chapter.title}" if chapter.title else chapter.version
+        lines += [f"## {title}", ""]
         if chapter.why:
             lines += [chapter.why, ""]
         for change in chapter.changes:

@@ -64,7 +64,8 @@ class Column:
             return
         found = type(value)
         if found is not takes and not self._close(takes, value):
-            raise WrongValue(f"{table}.{self.name} takes {takes.__name__}, not {found.__name__}")
+            mend = "; write str(…) of it, or make the column a Uuid" if takes is str and isinstance(value, UUID) else ""
+            raise WrongValue(f"{table}.{self.name} takes {takes.__name__}, not {found.__name__}{mend}")
         if takes is str:
             self._text(table, value)
         elif takes is bytes and self.length is not None and len(value) > self.length:

@@ -11,9 +11,8 @@ from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from dateline.core.canon import canonical
+from dateline.core.canon import canonical, unparsed
 from dateline.core.cascade import Cascade
-from dateline.core.canon import unparsed
 from dateline.core.correction import Corrected, Correction
 from dateline.core.decision import OPEN, Decided
 from dateline.core.diff import Diff, Item, changes_of

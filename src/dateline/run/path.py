@@ -367,6 +367,9 @@ class Path:
             yield from recorded(self.store, replace(draft, claim=None))
 
 
+LONGEST = 400
+"""Characters of a request key: what the trail's column holds, on every database."""
+
 # What type checkers see in `Given`, for those who call without one. Version and expectations are judged where they are used.
 _TAKES: Mapping[str, tuple[tuple[type, ...], str]] = {
     "actor": ((Actor, str), 'an Actor, or its id: actor="ann"'),
@@ -390,6 +393,8 @@ def _checked(event: Event, call: str, given: Given) -> None:
         _known(call, Given.__annotations__, given)
     if "actor" not in given:
         raise TypeError(f'{call}() needs actor=, who acts: {call}({type(event).__name__}(…), actor="ann")')
+    if len(given.get("key") or "") > LONGEST:
+        raise Malformed(f"key= is a text of {LONGEST} characters at most, with whatever leads it")
     for name, found in given.items():
         if name in _TAKES and not isinstance(found, _TAKES[name][0]):
             raise Malformed(f"{name}= is {_TAKES[name][1]}; not {type(found).__name__}")

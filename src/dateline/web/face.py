@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from dateline.core.access import Look
 from dateline.core.version import Version
-from dateline.errors import DatelineError, HandlerFault
+from dateline.errors import DatelineError, HandlerFailed, HandlerFault
 from dateline.run import log, trace
 from dateline.run.runner import AsyncRunner
 from dateline.web.asked import uuid_of
@@ -136,7 +137,7 @@ class Face(ABC):
             except DatelineError as unrecorded:
                 error = unrecorded
         if isinstance(error, HandlerFault):
-            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
+            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__, **_where(error))
         base = _base(request, _template(self.ROUTES[name][1]))
         found = self.refuse(request, name, base, caller, error)
         found.headers.update(headers)
@@ -211,6 +212,17 @@ class Face(ABC):
             )
             made["link"] = ", ".join(f'<{target}>; rel="{relation}"' for target, relation in relations)
         return made
+
+
+def _where(error: HandlerFault) -> dict[str, str]:
+    """Return where a handler failed: file, line and function, and in our own words what it did; of what it raised itself, the class.
+
+    What an application's exception says may hold what a person has sent.
+    """
+    cause = error.__cause__ or error
+    frames = traceback.extract_tb(cause.__traceback__)
+    found = {"detail": str(error)} if not isinstance(error, HandlerFailed) else {"raised": type(cause).__name__}
+    return found | ({"where": f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}"} if frames else {})
 
 
 class _Endpoint:

@@ -42,6 +42,9 @@ _SCRIPT = Path(__file__).with_name("live.js")
 # own.
 _POLICY, _ENDING, _SLOW, _REVOKED = 1008, 1012, 4008, 4003
 
+_MISSPELT = {"subjects": "subject", "kinds": "kind", "cursor": "after"}
+"""What other doors call what server-sent events are asked by."""
+
 MOST = 20
 """Subscriptions of one connection."""
 
@@ -183,6 +186,10 @@ class Live:
         if caller is None:
             return PlainTextResponse("who are you?\n", 401)
         query = request.query_params
+        odd = sorted(_MISSPELT.keys() & set(query))
+        if odd:
+            # Left unread, it would have everything told. Other names may be the application's, which knows somebody by them.
+            return PlainTextResponse(f"there is no {odd[0]}=; write {_MISSPELT[odd[0]]}=, once for each\n", 400)
         try:
             wanted = heard(
                 {"tenant": caller.tenant, "subjects": query.getlist("subject"), "kinds": query.getlist("kind")}

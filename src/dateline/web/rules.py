@@ -34,7 +34,14 @@ async def kinds(call: Call) -> Answer:
 
 async def kind(call: Call) -> Answer:
     """Tell everything that the version says of a kind; `?version=` names another than the caller's."""
-    return Answer(explained(call.runner.versions, call.of, _named(call)).document())
+    return Answer(_unplaced(explained(call.runner.versions, call.of, _named(call)).document()))
+
+
+def _unplaced(told: Any) -> Any:
+    """Return what is told of a kind without where its code lies, which is the server's own business."""
+    if isinstance(told, dict):
+        return {name: _unplaced(value) for name, value in told.items() if name not in ("file", "line")}
+    return [_unplaced(value) for value in told] if isinstance(told, list | tuple) else told
 
 
 async def state(call: Call) -> Answer:
