@@ -37,13 +37,15 @@ class Http:
     """What was measured, each figure the median of the rounds, in which all take turns.
 
     Args:
-        runner: One dispatch by `Runner`, one after the other: median, in microseconds; `request` one request to dispatch the same.
+        runner: One dispatch by `Runner`, one after the other: median, in microseconds; `awaited` by an `AsyncRunner`, which is what a
+            server has; `request` one request to dispatch the same.
         dispatches: Events a second by an `AsyncRunner` with eight in flight, its process on one core; `requests` the same
             sent by eight clients to a server on one core.
         two: As `requests`, by two servers, each on a core of its own where there are as many; `cores` how many there are.
     """
 
     runner: float
+    awaited: float
     request: float
     dispatches: float
     requests: float
@@ -63,16 +65,15 @@ def _pinned(core: int | None) -> None:
 
 def _serving(url: str, port: int, core: int | None) -> None:
     import uvicorn  # noqa: PLC0415 - an extra
-    from fastapi import FastAPI  # noqa: PLC0415
 
-    from dateline.web.api import router  # noqa: PLC0415
     from dateline.web.caller import Caller  # noqa: PLC0415
+    from dateline.web.serve import Site  # noqa: PLC0415
 
     _pinned(core)
     caller = Caller(Actor(ACTOR), tenant=TENANT, version=VERSIONS.newest.date)
-    app = FastAPI(openapi_url=None)
-    app.include_router(router(AsyncRunner(url, versions=VERSIONS), authenticate=lambda _: caller))
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+    # What `dateline serve` serves.
+    site = Site.of(AsyncRunner(url, versions=VERSIONS), authenticate=lambda _: caller)
+    uvicorn.run(site.app, host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 
 @contextmanager
@@ -164,10 +165,25 @@ def _dispatching(url: str, lanes: Sequence[Sequence[Unit]], told: Any) -> None:
     told.put(asyncio.run(run()))
 
 
-def _apart(url: str, lanes: Sequence[Sequence[Unit]]) -> float:
+def _awaiting(url: str, units: Sequence[Unit], told: Any) -> None:
+    """Dispatch one after the other, and tell the median, in microseconds."""
+
+    async def run() -> float:
+        took = []
+        async with AsyncRunner(url, versions=VERSIONS) as runner:
+            for unit in units:
+                began = time.perf_counter()
+                await runner.dispatch(event_of(unit), actor=ACTOR, tenant=TENANT, key=str(unit.number))
+                took.append((time.perf_counter() - began) * 1e6)
+        return median(took[len(took) // 10 :])
+
+    told.put(asyncio.run(run()))
+
+
+def _apart(url: str, work: Any, what: Any) -> float:
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
-    process = context.Process(target=_dispatching, args=(url, lanes, told), daemon=True)
+    process = context.Process(target=work, args=(url, what, told), daemon=True)
     process.start()
     found = told.get(timeout=600)
     process.join()
@@ -200,7 +216,9 @@ def measured(*, quick: bool) -> Http:
     """Measure everything on one database, with the server's defaults: fsync is on."""
     rounds, few, many = (2, 400, 1_600) if quick else (7, 1_000, 6_400)
     units = _Units()
-    found: dict[str, list[float]] = {name: [] for name in ("runner", "request", "dispatches", "requests", "two")}
+    found: dict[str, list[float]] = {
+        name: [] for name in ("runner", "awaited", "request", "dispatches", "requests", "two")
+    }
     with launch() as server, ExitStack() as stack:
         url = server.database("http")
         Database.at(url).seed(WORK)
@@ -218,8 +236,9 @@ def measured(*, quick: bool) -> Http:
                 runner.dispatch(event_of(unit), actor=ACTOR, tenant=TENANT, key=str(unit.number))
                 took.append((time.perf_counter() - began) * 1e6)
             found["runner"].append(median(took))
+            found["awaited"].append(_apart(url, _awaiting, units.one(few)))
             found["request"].append(median(_sent(free, [_message(unit) for unit in units.one(few)])))
-            found["dispatches"].append(_apart(url, units.lanes(many)))
+            found["dispatches"].append(_apart(url, _dispatching, units.lanes(many)))
             found["requests"].append(_flooded([first], units.lanes(many)))
             found["two"].append(_flooded([first, second], units.lanes(many)))
     return Http(**{name: median(values) for name, values in found.items()}, cores=os.cpu_count() or 1)
@@ -240,7 +259,8 @@ def http(
         return
     console = Console(highlight=False)
     console.print(
-        f"one after the other: a dispatch {found.runner:,.0f} µs, a request {found.request:,.0f} µs: {found.overhead:,.0f} µs more"
+        f"one after the other: a dispatch {found.runner:,.0f} µs, awaited {found.awaited:,.0f} µs, a request {found.request:,.0f} µs: "
+        f"{found.overhead:,.0f} and {found.request - found.awaited:,.0f} µs more"
     )
     console.print(
         f"eight at once on one core: {found.dispatches:,.0f} dispatches a second, {found.requests:,.0f} requests "
