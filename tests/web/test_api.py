@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -461,3 +462,17 @@ def test_a_form_is_shown_what_the_decision_will_see_before_it_is_filled_in(clien
     ):
         assert client.ask("GET", f"/api/kinds/prescribe/state{query}").word == word
     assert client.ask("GET", "/api/kinds/nothing/state").word == "unknown-kind"
+
+
+def test_those_who_wait_leave_the_connections_to_those_for_whom_they_wait(url: str) -> None:
+    with hospital(url, settings=Settings(pool=1, overflow=1)) as client, ThreadPoolExecutor(3) as waiting:
+        client.admit()
+        waits = [waiting.submit(client.ask, "GET", f"/api/events/{uuid4()}?wait=5") for _ in range(3)]
+        time.sleep(1)
+        began = time.monotonic()
+
+        row = client.ask("GET", "/api/rows/patient/ann")
+        took = time.monotonic() - began
+
+        assert (row.status, took < 2) == (200, True)
+        assert [one.result().word for one in waits] == ["no-such-event"] * 3
