@@ -144,3 +144,20 @@ def test_no_guess_of_a_personal_value_is_told_to_be_right_or_wrong(client: Clien
     tries = [(one.view, one.outcome) for one in client.runner.accesses(actor="nurse")]
     assert tries == [("fingerprint", "denied")] * 4
     assert client.send("prescribe", {**body, "expects": seen}, me="doctor").status == 201
+
+
+def test_what_a_record_alone_calls_personal_is_hidden_in_what_is_decided_anew_too(client: Client) -> None:
+    id = client.admit().told["event"]
+    asked: list[tuple[str, Any]] = [
+        (f"/api/events/{id}/replay", {}),
+        (f"/api/events/{id}/diff", {"base": OLD, "version": NEW, "input": {"patient": "bob"}}),
+        (f"/api/events/{id}/correct", {"input": {"patient": "bob"}, "preview": True}),
+        ("/api/events/admit/preview", {"input": {"patient": "eve", "name": "secret eve"}}),
+    ]
+
+    found = [(path, me, client.ask("POST", path, body, me=me)) for path, body in asked for me in ("nurse", "doctor")]
+
+    assert {answer.status for *_, answer in found} == {200}
+    hidden = [path for path, me, answer in found if me == "nurse" and "secret" in json.dumps(answer.told)]
+    assert hidden == []
+    assert "secret" in json.dumps(found[1][2].told)

@@ -113,7 +113,7 @@ def comparing(path: Path, event: Event, a: date | str, b: date | str, given: Giv
         try:
             done = yield from flow(replace(asked, version=version), path.versions, path.store)
             assert isinstance(done, Preview)
-            decisions.append(Decision.made(done.plan, done.version))
+            decisions.append(Decision.made(done.plan, done.version, personal=path.versions.personal))
         except Rejected as refusal:
             decisions.append(Decision.made(Plan(rejections=refusal.rejections), chosen))
         except Refused as refusal:

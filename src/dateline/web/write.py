@@ -39,7 +39,7 @@ async def preview(call: Call) -> Answer:
         raise await _anew(call, event, made)
     if isinstance(made, Refused):
         raise Explained(made, shows=Shows("preview", event.subjects, denied=isinstance(made, Denied)))
-    told = previewed(made, call.runner.promise(made), unmask=call.caller.unmasked)
+    told = previewed(made, call.runner.promise(made), call.runner.versions, unmask=call.caller.unmasked)
     return Answer(told, Shows("preview", looked_at(made)))
 
 
