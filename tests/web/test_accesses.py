@@ -111,3 +111,19 @@ def test_what_cannot_be_recorded_is_not_shown(client: Client) -> None:
         method, path, body = WAYS[name]
         found = client.ask(method, path.replace("{id}", id), body, me="doctor")
         assert (name, found.status, "secret" in str(found.told)) == (name, 503, False)
+
+
+def test_whoever_has_an_event_decided_as_if_it_were_about_somebody_else_looks_at_them_too(client: Client) -> None:
+    for patient in ("ann", "bob"):
+        client.admit(patient)
+    id = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5}}).told["event"]
+
+    for route, more in (("diff", {}), ("correct", {"preview": True})):
+        asked = {"input": {"patient": "bob"}, **more}
+        assert client.ask("POST", f"/api/events/{id}/{route}", asked, me="doctor").status == 200
+
+    for subject in ("patient:ann", "patient:bob"):
+        assert looked(client, subject) == [
+            ("doctor", "diff", "shown", True),
+            ("doctor", "correction", "shown", True),
+        ]

@@ -92,9 +92,17 @@ def diffing(
         before, baseline = stands.decision, stands.baseline
     else:
         before, baseline = (yield from decided(path, entry, a)), None
-    after = yield from decided(path, entry, b, changed)
+    one = _again(path, entry, b, changed)
+    after = yield from _with_missing(path, one)
     return Diff.of(
-        before, after, kind=entry.kind, event_id=entry.id, seq=entry.seq, asked=changed or None, baseline=baseline
+        before,
+        after,
+        kind=entry.kind,
+        event_id=entry.id,
+        seq=entry.seq,
+        asked=changed or None,
+        baseline=baseline,
+        about=one.event.subjects if changed else (),
     )
 
 
@@ -157,9 +165,12 @@ def decided(
     Raises:
         Unanswerable: Where nothing can be said.
     """
+    return (yield from _with_missing(path, _again(path, entry, version, changed)))
+
+
+def _again(path: Path, entry: Entry, version: date | str | None, changed: Mapping[str, Any] | None) -> Again:
     day = None if version is None else path.versions.asked(version).date
-    one = again(entry, path.versions, day, changed=changed, stands=_stands)
-    return (yield from _with_missing(path, one))
+    return again(entry, path.versions, day, changed=changed, stands=_stands)
 
 
 def _with_missing(path: Path, one: Again) -> Flow[Decision]:
