@@ -476,3 +476,18 @@ def test_those_who_wait_leave_the_connections_to_those_for_whom_they_wait(url: s
 
         assert (row.status, took < 2) == (200, True)
         assert [one.result().word for one in waits] == ["no-such-event"] * 3
+
+
+def test_a_preview_is_not_committed_at_another_instant_than_was_shown(client: Client) -> None:
+    client.admit(me="chief")
+    body = {"input": {"patient": "ann", "dose_mg": 5}, "reason": "by telephone"}
+    late = {**body, "at": "2024-07-01T09:30:00Z"}
+    now, then = (client.ask("POST", "/api/events/prescribe/preview", one, me="chief").told for one in (body, late))
+
+    for one in (
+        {**late, "preview": now["preview"]},
+        {**late, "at": "2024-07-02T00:00:00Z", "preview": then["preview"]},
+    ):
+        found = client.send("prescribe", one, me="chief")
+        assert (found.status, found.word) == (400, "malformed")
+    assert client.send("prescribe", {**late, "preview": then["preview"]}, me="chief").told["event"] == then["event"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dateline.core.event import Event
 from dateline.core.model import personal_fields
+from dateline.core.promise import Promise
 from dateline.errors import Denied, Malformed, Refused, StaleSnapshot
 from dateline.run.path import Given
 from dateline.web.asked import Asked, key_of, kind_of, read, reason_of, word_of
@@ -53,6 +54,8 @@ async def _asked(call: Call) -> tuple[Event, Given]:
     day = call.version.date
     event = call.runner.event(call.of, asked.input, version=day)
     expects = asked.expects if asked.preview is None else call.runner.promised(asked.preview)
+    if isinstance(expects, Promise) and asked.at is not None and (not expects.late or expects.at != asked.at):
+        raise Malformed("the preview is of another instant; leave at out, or preview again", (("at", "was another"),))
     if asked.expects is not None and not call.caller.unmasked:
         _unguessed(call, event, asked.expects)
     given = call.given(reason_of(asked.reason))
