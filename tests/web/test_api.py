@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -491,3 +492,16 @@ def test_a_preview_is_not_committed_at_another_instant_than_was_shown(client: Cl
         found = client.send("prescribe", one, me="chief")
         assert (found.status, found.word) == (400, "malformed")
     assert client.send("prescribe", {**late, "preview": then["preview"]}, me="chief").told["event"] == then["event"]
+
+
+def test_who_leaves_in_the_middle_of_a_body_is_no_fault_of_the_servers(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", client.port)) as leaving:
+        head = "POST /api/events/admit HTTP/1.1\r\nhost: x\r\nauthorization: Bearer nurse\r\nidempotency-key: k\r\n"
+        leaving.sendall(f"{head}content-length: 100\r\n\r\n{{".encode())
+        time.sleep(0.5)
+    time.sleep(0.5)
+
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
+    assert client.admit().status == 201

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect
 
 from dateline.core.meta import Reason
 from dateline.core.model import faults
@@ -129,10 +130,14 @@ async def read(call: Call, what: type[B]) -> B:
     """
     largest = call.runner.settings.largest + _ROOM
     made = bytearray()
-    async for some in call.request.stream():
-        made += some
-        if len(made) > largest:
-            raise Unserved("too-large", f"{largest} bytes are read at most")
+    try:
+        async for some in call.request.stream():
+            made += some
+            if len(made) > largest:
+                raise Unserved("too-large", f"{largest} bytes are read at most")
+    except ClientDisconnect:
+        # Nobody is there to read this; but it is no fault of the server's, and no line of its log.
+        raise Malformed("the body ended before its end") from None
     try:
         return what.model_validate_json(bytes(made) or b"{}")
     except ValidationError as error:
