@@ -505,3 +505,13 @@ def test_who_leaves_in_the_middle_of_a_body_is_no_fault_of_the_servers(
 
     assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
     assert client.admit().status == 201
+
+
+def test_where_the_application_mounts_it_may_hold_what_no_header_can(url: str) -> None:
+    with hospital(url, prefix="/{house}/api") as client:
+        for number, house in enumerate(("日本", "a b", "x\r\nset-cookie: a=b")):
+            body = {"input": {"patient": f"p{number}", "name": "x"}}
+            made = client.ask("POST", f"/{quote(house)}/api/events/admit", body, idempotency_key=f"{number}")
+
+            assert (made.status, "set-cookie" in made.headers) == (201, False)
+            assert client.ask("GET", made.headers["location"]).told["id"] == made.told["event"]

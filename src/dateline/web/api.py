@@ -9,6 +9,7 @@ from datetime import UTC
 from email.utils import format_datetime
 from logging import ERROR
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -270,9 +271,10 @@ def _template(path: str) -> str:
 
 
 def _base(request: Request, template: str) -> str:
-    """Return the path under which the routes are mounted: what stands before the one that was found."""
+    """Return the path under which the routes are mounted: what stands before the one that was found, as it is for a header."""
     path = str(request.scope["path"])
-    return path.removesuffix(template.format_map(request.path_params))
+    # Quoted: where the application has parameters there, it may hold what no header can, and a line's end.
+    return quote(path.removesuffix(template.format_map(request.path_params)))
 
 
 def _response(answer: Answer, headers: dict[str, str]) -> Response:
