@@ -193,8 +193,8 @@ class Api:
         named = caller.version
         if named is None:
             named = await self._pins.of(caller, origin_of(request, caller))
-        asked = request.headers.get("dateline-version") or named
-        return self.runner.versions.choose(asked, self.runner.clock())
+        # A date, and nothing else that `choose` takes: a word for the newest would fall forward with it.
+        return self.runner.versions.asked(request.headers.get("dateline-version") or named)
 
     def _served(self, version: Version, base: str) -> None:
         """Refuse a version that has ended; never another one in its place.
