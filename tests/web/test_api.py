@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from dateline import AsyncRunner, DatelineError
 from dateline.run.settings import Settings
@@ -328,8 +329,8 @@ def test_kinds_and_versions_are_told_as_the_version_knows_them(client: Client) -
 def test_the_description_is_a_versions_own_and_leads_nowhere_that_is_not_there(client: Client, version: str) -> None:
     found = client.ask("GET", f"/api/openapi.json?version={version}").told
 
-    text = json.dumps(found)
-    for place in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
+    whole = json.dumps(found)
+    for place in set(re.findall(r'"#/components/schemas/([^"]+)"', whole)):
         assert place in found["components"]["schemas"]
     assert (found["openapi"], found["info"]["version"], found["servers"]) == ("3.1.0", version, [{"url": "/api"}])
     described = {
@@ -515,3 +516,14 @@ def test_where_the_application_mounts_it_may_hold_what_no_header_can(url: str) -
 
             assert (made.status, "set-cookie" in made.headers) == (201, False)
             assert client.ask("GET", made.headers["location"]).told["id"] == made.told["event"]
+
+
+def test_whatever_is_the_servers_fault_is_in_its_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    made = client.admit()
+    with client.runner.engine.connect() as connection:
+        connection.execute(text("UPDATE dateline_event SET body = '{}' WHERE kind = 'admit'"))
+
+    found = client.ask("GET", made.headers["location"])
+
+    assert (found.status, found.word) == (500, "fault")
+    assert ["TrailFault" in one.getMessage() or "TrailFault" in str(one.__dict__) for one in caplog.records] == [True]

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import format_datetime
+from http import HTTPStatus
 from logging import ERROR
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from dateline.core.access import Look
 from dateline.core.canon import canonical
 from dateline.core.version import Version
-from dateline.errors import DatelineError, HandlerFault
+from dateline.errors import DatelineError
 from dateline.run import log, trace
 from dateline.run.runner import AsyncRunner
 from dateline.web import again, read, rules, write
@@ -163,9 +164,9 @@ class Api:
                 await self._looked(request, caller, error.shows)
             except DatelineError as unrecorded:
                 error = unrecorded
-        if isinstance(error, HandlerFault):
-            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
         found = problem(error)
+        if found.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__)
         found.headers.update(headers)
         return found
 
