@@ -328,6 +328,10 @@ class _Connection:
         except (WebSocketDisconnect, RuntimeError):
             # It left while something was being sent to it.
             return
+        except OtherIncarnation as error:
+            # The database was restored between its cursor and what is read from there.
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await self._send({"type": "other-incarnation", "id": id, "detail": str(error)})
         except DatelineError as error:
             # As of a database that is away, or an access that cannot be recorded: it connects again, with its last cursor.
             log.told("live.ends", level=WARNING, reason=type(error).__name__)
@@ -343,9 +347,6 @@ class _Connection:
             at = await live._runner._driven(live._runner.following(after, wanted))
         except (Malformed, TypeError) as error:
             await self._send({"type": "malformed", "id": id, "detail": str(error)})
-            return
-        except OtherIncarnation as error:
-            await self._send({"type": "other-incarnation", "id": id, "detail": str(error)})
             return
         if not await live._allowed(caller, wanted):
             await self._send({"type": "denied", "id": id})
