@@ -184,7 +184,7 @@ def as_of(
         row = runner.as_of(at).row(table, key)
         personal = set(runner.versions.personal(tables_of(runner.versions)[table].mapped))
         if row is not None:
-            about = (one for entry in runner.trail(table=table, row=key, limit=1) for one in entry.subjects)
+            about = (one for entry in runner.trail(table=table, row=key, limit=1) for one in entry.concerned)
             look(runner, "row", about, unmasked=unmask)
     hidden = set() if unmask else personal
     masked = None if row is None else {n: MASK if n in hidden and v is not None else v for n, v in row.items()}
