@@ -34,6 +34,9 @@ class Counting:
         self.trips.append([statement.name for statement in batch.statements])
         return self.connection.execute(batch)
 
+    def rest(self) -> None:
+        self.connection.rest()
+
 
 @pytest.fixture
 def shop(mall: Mall, postgres18: Postgres) -> Iterator[Shop]:

@@ -91,6 +91,9 @@ class Twice:
             raise Conflict("another writer was faster")
         return [Result()]
 
+    def rest(self) -> None:
+        pass
+
 
 class Patient:
     """A budget that waits no time, some times."""

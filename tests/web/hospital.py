@@ -239,6 +239,7 @@ def hospital(
     *,
     clock: Callable[[], datetime] | None = None,
     settings: Settings | None = None,
+    prefix: str = "/api",
 ) -> Iterator[Client]:
     """Serve the hospital's API, and give a client of it."""
     with Runner(url, versions=versions, clock=clock) as runner:
@@ -247,7 +248,7 @@ def hospital(
 
         def app(served: AsyncRunner) -> FastAPI:
             made = FastAPI(openapi_url=None)
-            made.include_router(router(served, authenticate=authenticate), prefix="/api")
+            made.include_router(router(served, authenticate=authenticate), prefix=prefix)
             return made
 
         with served(lambda: AsyncRunner(url, versions=versions, clock=clock, settings=settings), app) as port:

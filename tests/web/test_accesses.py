@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from dateline import Event, Snapshot, Update, Versions, Yields, given, handler, rows
 from dateline.web.api import Api
-from tests.web.hospital import OLD, Client, hospital
+from tests.web.hospital import OLD, Admit, Client, Patient, Sick, admit, hospital
 
 
 @pytest.fixture
@@ -111,3 +112,53 @@ def test_what_cannot_be_recorded_is_not_shown(client: Client) -> None:
         method, path, body = WAYS[name]
         found = client.ask(method, path.replace("{id}", id), body, me="doctor")
         assert (name, found.status, "secret" in str(found.told)) == (name, 503, False)
+
+
+def test_whoever_has_an_event_decided_as_if_it_were_about_somebody_else_looks_at_them_too(client: Client) -> None:
+    for patient in ("ann", "bob"):
+        client.admit(patient)
+    id = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5}}).told["event"]
+
+    for route, more in (("diff", {}), ("correct", {"preview": True})):
+        asked = {"input": {"patient": "bob"}, **more}
+        assert client.ask("POST", f"/api/events/{id}/{route}", asked, me="doctor").status == 200
+
+    for subject in ("patient:ann", "patient:bob"):
+        assert looked(client, subject) == [
+            ("doctor", "diff", "shown", True),
+            ("doctor", "correction", "shown", True),
+        ]
+
+
+class Round(Event, kind="round", subjects=("ward:{ward}",)):
+    ward: str
+    patient: str
+
+
+class Bed(Snapshot):
+    patient: Sick = rows(Patient.id == given("patient"))
+
+
+@handler
+def seen_on_the_round(event: Round, bed: Bed) -> Yields[Update[Patient]]:
+    yield Update(bed.patient, doses=bed.patient.doses + 1)
+
+
+@pytest.mark.parametrize(
+    ("view", "path"),
+    [
+        ("event", "/api/events/{id}"),
+        ("timeline", "/api/subjects/ward:7/events"),
+        ("history", "/api/rows/patient/ann/history?order=newest&limit=1"),
+        ("row", "/api/rows/patient/ann"),
+    ],
+)
+def test_whose_personal_values_an_event_about_others_holds_was_looked_at_too(url: str, view: str, path: str) -> None:
+    with hospital(url, Versions.of({OLD: [Admit, admit, Round, seen_on_the_round]})) as client:
+        client.admit()
+        id = client.send("round", {"input": {"ward": "7", "patient": "ann"}}).told["event"]
+
+        found = client.ask("GET", path.replace("{id}", id), me="doctor")
+
+        assert (found.status, "secret ann" in str(found.told)) == (200, True)
+        assert looked(client) == looked(client, "ward:7") == [("doctor", view, "shown", True)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from dateline import AsyncRunner, DatelineError
 from dateline.core.problem import PROBLEMS
@@ -326,8 +329,8 @@ def test_kinds_and_versions_are_told_as_the_version_knows_them(client: Client) -
 def test_the_description_is_a_versions_own_and_leads_nowhere_that_is_not_there(client: Client, version: str) -> None:
     found = client.ask("GET", f"/api/openapi.json?version={version}").told
 
-    text = json.dumps(found)
-    for place in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
+    whole = json.dumps(found)
+    for place in set(re.findall(r'"#/components/schemas/([^"]+)"', whole)):
         assert place in found["components"]["schemas"]
     assert (found["openapi"], found["info"]["version"], found["servers"]) == ("3.1.0", version, [{"url": "/api"}])
     described = {
@@ -474,3 +477,66 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(client: Client) -> None:
         (400, "malformed", "input"),
     ]
     assert client.events() == []
+
+
+def test_those_who_wait_leave_the_connections_to_those_for_whom_they_wait(url: str) -> None:
+    with hospital(url, settings=Settings(pool=1, overflow=1)) as client, ThreadPoolExecutor(3) as waiting:
+        client.admit()
+        waits = [waiting.submit(client.ask, "GET", f"/api/events/{uuid4()}?wait=5") for _ in range(3)]
+        time.sleep(1)
+        began = time.monotonic()
+
+        row = client.ask("GET", "/api/rows/patient/ann")
+        took = time.monotonic() - began
+
+        assert (row.status, took < 2) == (200, True)
+        assert [one.result().word for one in waits] == ["no-such-event"] * 3
+
+
+def test_a_preview_is_not_committed_at_another_instant_than_was_shown(client: Client) -> None:
+    client.admit(me="chief")
+    body = {"input": {"patient": "ann", "dose_mg": 5}, "reason": "by telephone"}
+    late = {**body, "at": "2024-07-01T09:30:00Z"}
+    now, then = (client.ask("POST", "/api/events/prescribe/preview", one, me="chief").told for one in (body, late))
+
+    for one in (
+        {**late, "preview": now["preview"]},
+        {**late, "at": "2024-07-02T00:00:00Z", "preview": then["preview"]},
+    ):
+        found = client.send("prescribe", one, me="chief")
+        assert (found.status, found.word) == (400, "malformed")
+    assert client.send("prescribe", {**late, "preview": then["preview"]}, me="chief").told["event"] == then["event"]
+
+
+def test_who_leaves_in_the_middle_of_a_body_is_no_fault_of_the_servers(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", client.port)) as leaving:
+        head = "POST /api/events/admit HTTP/1.1\r\nhost: x\r\nauthorization: Bearer nurse\r\nidempotency-key: k\r\n"
+        leaving.sendall(f"{head}content-length: 100\r\n\r\n{{".encode())
+        time.sleep(0.5)
+    time.sleep(0.5)
+
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
+    assert client.admit().status == 201
+
+
+def test_where_the_application_mounts_it_may_hold_what_no_header_can(url: str) -> None:
+    with hospital(url, prefix="/{house}/api") as client:
+        for number, house in enumerate(("日本", "a b", "x\r\nset-cookie: a=b")):
+            body = {"input": {"patient": f"p{number}", "name": "x"}}
+            made = client.ask("POST", f"/{quote(house)}/api/events/admit", body, idempotency_key=f"{number}")
+
+            assert (made.status, "set-cookie" in made.headers) == (201, False)
+            assert client.ask("GET", made.headers["location"]).told["id"] == made.told["event"]
+
+
+def test_whatever_is_the_servers_fault_is_in_its_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    made = client.admit()
+    with client.runner.engine.connect() as connection:
+        connection.execute(text("UPDATE dateline_event SET body = '{}' WHERE kind = 'admit'"))
+
+    found = client.ask("GET", made.headers["location"])
+
+    assert (found.status, found.word) == (500, "fault")
+    assert ["TrailFault" in one.getMessage() or "TrailFault" in str(one.__dict__) for one in caplog.records] == [True]

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import text
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -169,8 +170,9 @@ def test_a_cursor_of_before_a_restore_is_told(ward: Ward) -> None:
             told = await subscribed(socket)
             await asyncio.to_thread(ward.runner.resume, actor=CHIEF)
             await socket.send(json.dumps({"type": "subscribe", "id": "2", "after": told["cursor"]}))
-            while (said := await received(socket))["type"] == "event":
-                pass
+            # The first subscription is told too, where it had not begun to read yet.
+            while (said := await received(socket))["id"] == "1":
+                assert said["type"] in ("event", "other-incarnation")
             assert (said["type"], said["id"]) == ("other-incarnation", "2")
 
     run(go())
@@ -369,5 +371,50 @@ def test_a_process_that_ends_lets_everybody_go_so_that_they_connect_again(ward: 
             assert closed.value.rcvd.code == 1012
         async with opened(ward) as late:
             assert (await received(late))["type"] == "ending"
+
+    run(go())
+
+
+def test_what_is_no_message_is_said_to_be_none_and_the_connection_goes_on(ward: Ward) -> None:
+    async def go() -> None:
+        async with opened(ward) as socket:
+            for message in (b"\x00", "[" * 60_000, '{"type":"subscribe","id":"1","subjects":["\\ud800"]}'):
+                await socket.send(message)
+                assert (await received(socket))["type"] == "malformed"
+            assert (await subscribed(socket))["type"] == "subscribed"
+
+    run(go())
+
+
+def test_a_page_of_an_origin_that_is_none_is_refused(ward: Ward) -> None:
+    async def go() -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            await opened(ward, origin="http://[")
+        assert refused.value.response.status_code == 403
+
+    run(go())
+    request = urllib.request.Request(f"http://{ward.address}/live/events?me=nurse", headers={"origin": "http://["})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 401
+    refused.value.close()
+
+
+def test_a_subscription_that_fails_ends_its_connection_so_that_the_client_connects_again(ward: Ward) -> None:
+    async def go() -> None:
+        await move(ward, "ann")
+        with ward.runner.engine.connect() as connection:
+            connection.execute(text("ALTER TABLE dateline_access RENAME TO gone"))
+
+        async with opened(ward) as socket:
+            assert (await subscribed(socket, after=None))["type"] == "subscribed"
+            assert (await received(socket))["type"] == "ending"
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+        stream = await asyncio.to_thread(urllib.request.urlopen, f"http://{ward.address}/live/events?me=nurse&after=")
+        assert not any(line.startswith(b"data") for line in await asyncio.to_thread(stream.readlines))
+        stream.close()
 
     run(go())

@@ -190,3 +190,12 @@ def test_nobody_is_moved_to_what_is_no_version(client: Client, version: Any) -> 
     found = client.ask("PUT", "/api/pins/ward-app", {"version": version}, me="operator")
 
     assert (found.status, found.word) in ((400, "malformed"), (400, "unknown-version"))
+
+
+def test_a_version_is_named_by_a_date_and_by_no_word_that_falls_forward(client: Client, clock: Clock) -> None:
+    client.admit(me="nurse+ward-app")
+    clock.now = SUNSET
+
+    found = prescribe(client, 5, "doctor+ward-app", dateline_version="as-of-occurred")
+
+    assert (found.status, found.word) == (400, "unknown-version")

@@ -125,3 +125,39 @@ def test_each_path_tells_which_methods_it_knows(client: Client) -> None:
         "/kinds": ["GET", "HEAD"],
         "/pins/x": ["PUT"],
     }
+
+
+def test_no_guess_of_a_personal_value_is_told_to_be_right_or_wrong(client: Client) -> None:
+    client.admit()
+    seen = client.ask("GET", "/api/kinds/prescribe/state?patient=ann", me="doctor").told["fingerprints"]
+    body = {"input": {"patient": "ann", "dose_mg": 5}}
+    guesses = [{"patient/ann": {"name": name}} for name in (seen["patient/ann"]["name"], "0" * 64)]
+
+    found = [
+        ask("prescribe", {**body, "expects": guess})
+        for guess in guesses
+        for ask in (client.send, lambda kind, body: client.ask("POST", f"/api/events/{kind}/preview", body))
+    ]
+
+    assert [(one.status, one.word) for one in found] == [(403, "denied")] * 4
+    assert [one.told["detail"] for one in found] == [found[0].told["detail"]] * 4
+    tries = [(one.view, one.outcome) for one in client.runner.accesses(actor="nurse")]
+    assert tries == [("fingerprint", "denied")] * 4
+    assert client.send("prescribe", {**body, "expects": seen}, me="doctor").status == 201
+
+
+def test_what_a_record_alone_calls_personal_is_hidden_in_what_is_decided_anew_too(client: Client) -> None:
+    id = client.admit().told["event"]
+    asked: list[tuple[str, Any]] = [
+        (f"/api/events/{id}/replay", {}),
+        (f"/api/events/{id}/diff", {"base": OLD, "version": NEW, "input": {"patient": "bob"}}),
+        (f"/api/events/{id}/correct", {"input": {"patient": "bob"}, "preview": True}),
+        ("/api/events/admit/preview", {"input": {"patient": "eve", "name": "secret eve"}}),
+    ]
+
+    found = [(path, me, client.ask("POST", path, body, me=me)) for path, body in asked for me in ("nurse", "doctor")]
+
+    assert {answer.status for *_, answer in found} == {200}
+    hidden = [path for path, me, answer in found if me == "nurse" and "secret" in json.dumps(answer.told)]
+    assert hidden == []
+    assert "secret" in json.dumps(found[1][2].told)

@@ -154,7 +154,7 @@ def trail(
             limit=limit,
             newest_first=newest_first,
         )
-        about = (one for entry in page for one in entry.subjects)
+        about = (one for entry in page for one in entry.concerned)
         about_accesses.look(reader, "trail", about, tenant=tenant, unmasked=unmask)
     if json:
         for entry in page:

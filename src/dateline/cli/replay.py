@@ -226,7 +226,7 @@ def diff(
     """
     with Runner(database, versions=loaded(versions)) as runner:
         found = runner.diff(_id(runner, event, tenant), a, b, input=_changed(input), tenant=tenant)
-        look(runner, "diff", event=found.event_id, tenant=tenant, unmasked=unmask)
+        look(runner, "diff", found.about, event=found.event_id, tenant=tenant, unmasked=unmask)
     told = found.document(runner.versions, unmask=unmask)
     if json:
         write(text(told))

@@ -18,7 +18,6 @@ from dateline.cli.document import printable, shown, text
 from dateline.core.adopt import RIGHT
 from dateline.core.meta import Actor
 from dateline.core.personal import MASK
-from dateline.core.table import table_of
 from dateline.run.rebuild import rebuild as rebuilding
 from dateline.run.runner import Runner
 from dateline.sql.drift import Drift
@@ -49,8 +48,7 @@ def drift(
     with Runner(database, versions=loaded(versions)) as runner:
         found = runner.drift(*(tables or ()))
         personal = {
-            name: {one.name for one in table_of(target.mapped).columns.values() if one.personal}
-            for name, target in tables_of(runner.versions).items()
+            name: set(runner.versions.personal(target.mapped)) for name, target in tables_of(runner.versions).items()
         }
     console = Paper(highlight=False)
     for one in found:
@@ -184,11 +182,11 @@ def as_of(
     with Runner(database, versions=loaded(versions)) as runner:
         at: datetime | int = int(moment) if moment.isdigit() else instant(moment)
         row = runner.as_of(at).row(table, key)
-        known = table_of(tables_of(runner.versions)[table].mapped).columns
+        personal = set(runner.versions.personal(tables_of(runner.versions)[table].mapped))
         if row is not None:
-            about = (one for entry in runner.trail(table=table, row=key, limit=1) for one in entry.subjects)
+            about = (one for entry in runner.trail(table=table, row=key, limit=1) for one in entry.concerned)
             look(runner, "row", about, unmasked=unmask)
-    hidden = set() if unmask else {one.name for one in known.values() if one.personal}
+    hidden = set() if unmask else personal
     masked = None if row is None else {n: MASK if n in hidden and v is not None else v for n, v in row.items()}
     if json:
         write(text(masked))

@@ -23,7 +23,7 @@ class Look:
         actor: Who looks.
         door: Through what: "http", "live", "cli", or a word of the application's; at most twenty characters.
         view: What they see: "timeline", "event", "row", …; at most forty characters.
-        subjects: Whom it shows; those of `event` are added.
+        subjects: Whom it shows; those of `event`, and whose personal values it holds, are added.
         event: The one event that is shown, where it is one.
         unmasked: Personal values are shown.
         outcome: "shown", or "denied" where a right is missing.

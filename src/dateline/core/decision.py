@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -107,8 +107,14 @@ class Decision:
         *,
         refusal: Refused | None = None,
         reconstructed: tuple[str, ...] = (),
+        personal: Callable[[Any], Iterable[str]] | None = None,
     ) -> Decision:
-        """Return what a plan comes to."""
+        """Return what a plan comes to.
+
+        Args:
+            personal: Tells a table's personal columns, `Versions.personal`, where the decision is to be shown; without it, those that
+                the table marks itself.
+        """
         if refusal is not None:
             outcome = refusal.outcome
         else:
@@ -116,7 +122,7 @@ class Decision:
         return cls(
             version=version,
             outcome=outcome,
-            steps=(*[_rejection(one) for one in plan.rejections], *_planned(plan)),
+            steps=(*[_rejection(one) for one in plan.rejections], *_planned(plan, personal)),
             reconstructed=reconstructed,
             plan=plan,
         )
@@ -200,9 +206,12 @@ def _below(paths: frozenset[str], root: str) -> frozenset[str]:
     return frozenset(at[len(root) :].partition("/")[0] for at in paths if at.startswith(root)) if paths else paths
 
 
-def _planned(plan: Plan) -> list[Decided]:
+def _planned(plan: Plan, hidden: Callable[[Any], Iterable[str]] | None) -> list[Decided]:
     outline = plan.outline
-    made = [_changed(change, waits=outline.waits) for change in outline.changes]
+    made = [
+        _changed(change, frozenset(hidden(change.mapped)) if hidden else None, waits=outline.waits)
+        for change in outline.changes
+    ]
     for ordinal, planned, effect in outline.effects:
         made.append(
             Decided(
@@ -220,8 +229,8 @@ def _planned(plan: Plan) -> list[Decided]:
     return made
 
 
-def _changed(change: Change, *, waits: bool) -> Decided:
-    names, personal = _columns(change.mapped)
+def _changed(change: Change, personal: frozenset[str] | None, *, waits: bool) -> Decided:
+    names, marked = _columns(change.mapped)
     last = change.last
     more: Mapping[str, Any] = {}
     for one in change.steps:
@@ -237,7 +246,7 @@ def _changed(change: Change, *, waits: bool) -> Decided:
         handler=last.handler,
         date=last.date,
         merged=tuple((one.key, one.handler, one.date) for one in change.steps) if several else (),
-        personal=personal,
+        personal=marked if personal is None else personal,
         open=change.verb == "insert" and (waits or change.row_key is None),
         more=more,
         ordinal=change.ordinal,
@@ -246,7 +255,7 @@ def _changed(change: Change, *, waits: bool) -> Decided:
 
 @cache
 def _columns(mapped: Any) -> tuple[Mapping[str, str], frozenset[str]]:
-    """Return what a mapped class's columns are called in the database, and which of those are personal."""
+    """Return what a mapped class's columns are called in the database, and which of those it marks as personal."""
     columns = mapped.__mapper__.columns
     names = {name: column.name for name, column in columns.items()}
     known = table_of(mapped).columns

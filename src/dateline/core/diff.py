@@ -78,6 +78,7 @@ class Diff:
         rekeyed: What both decided, under different keys: superseding does not send twice.
         asked: What of the input was changed for the second decision.
         baseline: How many corrections of the event the first decision holds; None where it is not what stands today.
+        about: Whom the event is about as it was decided secondly: with other input, perhaps somebody else.
     """
 
     event_id: UUID | None
@@ -89,6 +90,7 @@ class Diff:
     rekeyed: tuple[Item, ...] = ()
     asked: Mapping[str, Any] | None = None
     baseline: int | None = None
+    about: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is any difference."""
@@ -105,6 +107,7 @@ class Diff:
         seq: int | None = None,
         asked: Mapping[str, Any] | None = None,
         baseline: int | None = None,
+        about: tuple[str, ...] = (),
     ) -> Diff:
         """Compare two decisions."""
         items, rekeyed = changes_of(before, after)
@@ -118,6 +121,7 @@ class Diff:
             rekeyed=rekeyed,
             asked=asked,
             baseline=baseline,
+            about=about,
         )
 
     @property
@@ -131,6 +135,7 @@ class Diff:
             after=self.before,
             items=tuple(one.swapped for one in self.items),
             rekeyed=tuple(one.swapped for one in self.rekeyed),
+            about=self.about,
         )
 
     def document(self, versions: Versions | None = None, *, unmask: bool = False) -> dict[str, Any]:

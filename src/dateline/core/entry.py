@@ -51,6 +51,7 @@ class Entry(Later):
         decision: The outcome, and for a refusal what is known of it.
         personal: Where in it personal values stand, as JSON pointers that begin with the part: `/input/name`.
         erased: Where of those the value was erased since.
+        owners: Whose they are: also of whom the event is not about, and whose rows it saw or wrote.
     """
 
     seq: int
@@ -76,6 +77,12 @@ class Entry(Later):
     subjects: tuple[str, ...]
     personal: frozenset[str]
     erased: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+
+    @property
+    def concerned(self) -> tuple[str, ...]:
+        """Whose data stands in it: whom it is about, and whose personal values it holds."""
+        return tuple(dict.fromkeys((*self.subjects, *sorted(self.owners))))
 
     @property
     def refusal(self) -> Refused | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -41,6 +41,7 @@ class Again(NamedTuple):
         version: The date under which.
         cascade: What decides; None of a kind that nobody handles, which is recorded as it is.
         seen: For each field of the cascade what was recorded; None where nothing was.
+        personal: As `Decision.made` takes it.
     """
 
     entry: Entry
@@ -48,6 +49,7 @@ class Again(NamedTuple):
     version: date
     cascade: Cascade | None
     seen: tuple[Values | None, ...]
+    personal: Callable[[Any], Iterable[str]] | None = None
 
     @property
     def missing(self) -> tuple[Field, ...]:
@@ -83,7 +85,7 @@ class Again(NamedTuple):
             return Decision.made(Plan(), self.version, refusal=refusal, reconstructed=tuple(added))
         except (Malformed, Refused) as error:
             raise Unanswerable(f"event {self.entry.seq}, under {self.version}: {error}") from error
-        return Decision.made(plan, self.version, reconstructed=tuple(added))
+        return Decision.made(plan, self.version, reconstructed=tuple(added), personal=self.personal)
 
 
 def again(
@@ -139,7 +141,7 @@ def again(
         )
     except Malformed as error:
         raise Unanswerable(f"event {entry.seq}, under {chosen}: {error}") from error
-    return Again(entry, event, day, cascade, seen)
+    return Again(entry, event, day, cascade, seen, versions.personal)
 
 
 def _erased(entry: Entry, where: str) -> Erased:

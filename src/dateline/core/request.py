@@ -56,10 +56,12 @@ class Pause:
 
     Args:
         brief: Others are waiting for the turn that this writer has.
+        idle: Nothing is held, so that others can have the connection meanwhile.
     """
 
     tries: int
     brief: bool = False
+    idle: bool = False
 
 
 @internal()

@@ -12,9 +12,10 @@ from dateline.core.cascade import Cascade, Slot
 from dateline.core.effect import Effect
 from dateline.core.event import Event
 from dateline.core.layer import Function, Retirement, function_of, role_of
-from dateline.core.model import place
+from dateline.core.model import personal_fields, place
 from dateline.core.shape import Conversion, Shapes, conversion_of
 from dateline.core.snapshot import Record, Snapshot
+from dateline.core.table import table_of
 from dateline.errors import (
     BadSignature,
     BadVersion,
@@ -92,6 +93,7 @@ class Versions:
     _serving: dict[tuple[type[Event], date], Cascade] = field(default_factory=dict, init=False)
     _shapes: dict[str, Shapes] = field(default_factory=dict, init=False)
     _asking: dict[type[Snapshot], date] = field(default_factory=dict, init=False)
+    _personal: dict[Any, Mapping[str, str]] = field(default_factory=dict, init=False)
     effects: dict[str, type[Effect]] = field(default_factory=dict, init=False)
     records: list[type[Record[Any]]] = field(default_factory=list, init=False)
 
@@ -254,6 +256,20 @@ class Versions:
     def shapes(self) -> tuple[Shapes, ...]:
         """The shapes of each kind."""
         return tuple(self._shapes.values())
+
+    def personal(self, mapped: Any) -> Mapping[str, str]:
+        """Return a table's personal columns, with their names in the mapped class: by its own marks, and by those of all records."""
+        found = self._personal.get(mapped)
+        if found is None:
+            columns = mapped.__mapper__.columns
+            names = {name for name, column in table_of(mapped).columns.items() if column.personal}
+            # Those that snapshots use too, wherever they stand: a mark that is not seen would leave a value in the clear for ever.
+            used = (one.record for cascade in self.cascades() for one in cascade.fields if one.record is not None)
+            for record in {*self.records, *used}:
+                if record.__table__ is mapped:
+                    names |= {name for name in personal_fields(record) if name in columns}
+            found = self._personal[mapped] = {columns[name].name: name for name in sorted(names)}
+        return found
 
     @property
     def kinds(self) -> tuple[str, ...]:

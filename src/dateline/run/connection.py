@@ -34,12 +34,20 @@ class Driver(Protocol):
         """Execute a batch and return a result for each statement."""
         ...
 
+    def rest(self) -> None:
+        """Let others have the connection until the next batch."""
+        ...
+
 
 class AsyncDriver(Protocol):
     """Executes batches."""
 
     async def execute(self, batch: Batch) -> list[Result]:
         """Execute a batch and return a result for each statement."""
+        ...
+
+    async def rest(self) -> None:
+        """Let others have the connection until the next batch."""
         ...
 
 
@@ -65,6 +73,8 @@ def drive(flow: Flow[R], driver: Driver, budget: Budget, apart: Callable[[Apart]
             if type(wanted) is Batch:
                 answer = driver.execute(wanted)
             elif isinstance(wanted, Pause):
+                if wanted.idle:
+                    driver.rest()
                 time.sleep(budget.pause(wanted.tries, brief=wanted.brief))
                 answer = None
             else:
@@ -88,6 +98,8 @@ async def async_drive(flow: Flow[R], driver: AsyncDriver, budget: Budget, apart:
             if type(wanted) is Batch:
                 answer = await driver.execute(wanted)
             elif isinstance(wanted, Pause):
+                if wanted.idle:
+                    await driver.rest()
                 await asyncio.sleep(budget.pause(wanted.tries, brief=wanted.brief))
                 answer = None
             else:
@@ -189,6 +201,11 @@ class Connection:
         if not self.joined:
             self._dropped()
 
+    def rest(self) -> None:
+        """As `Driver.rest`; what is the caller's stays theirs."""
+        if not self.joined:
+            self.close()
+
     def close(self) -> None:
         """Give the connection back, with nothing open: the pool resets nothing."""
         if self._held is not None and _open(self._driver):
@@ -277,6 +294,11 @@ class AsyncConnection:
         """Give the session up: after an interrupt nobody knows what it holds."""
         if not self.joined:
             await self._dropped()
+
+    async def rest(self) -> None:
+        """As `AsyncDriver.rest`; what is the caller's stays theirs."""
+        if not self.joined:
+            await self.close()
 
     async def close(self) -> None:
         """Give the connection back, with nothing open: the pool resets nothing."""

@@ -354,7 +354,8 @@ class Path:
                 return page.entries[0]
             tries += 1
             try:
-                yield Pause(min(tries, 6))
+                # Whom somebody waits for needs a connection too: who wait must not have them all.
+                yield Pause(min(tries, 6), idle=True)
             except Contention:
                 return None
 

@@ -98,9 +98,17 @@ def diffing(
             b, changed = b or last.to, {**(last.changed or {}), **(changed or {})}
     else:
         before, baseline = (yield from decided(path, entry, a)), None
-    after = yield from decided(path, entry, b, changed)
+    one = _again(path, entry, b, changed)
+    after = yield from _with_missing(path, one)
     return Diff.of(
-        before, after, kind=entry.kind, event_id=entry.id, seq=entry.seq, asked=changed or None, baseline=baseline
+        before,
+        after,
+        kind=entry.kind,
+        event_id=entry.id,
+        seq=entry.seq,
+        asked=changed or None,
+        baseline=baseline,
+        about=one.event.subjects if changed else (),
     )
 
 
@@ -130,7 +138,7 @@ def comparing(path: Path, event: Event, a: date | str, b: date | str, given: Giv
         try:
             done = yield from flow(replace(asked, version=version), path.versions, path.store)
             assert isinstance(done, Preview)
-            decisions.append(Decision.made(done.plan, done.version))
+            decisions.append(Decision.made(done.plan, done.version, personal=path.versions.personal))
         except Rejected as refusal:
             decisions.append(Decision.made(Plan(rejections=refusal.rejections), chosen))
         except Refused as refusal:
@@ -174,9 +182,12 @@ def decided(
     Raises:
         Unanswerable: Where nothing can be said.
     """
+    return (yield from _with_missing(path, _again(path, entry, version, changed)))
+
+
+def _again(path: Path, entry: Entry, version: date | str | None, changed: Mapping[str, Any] | None) -> Again:
     day = None if version is None else path.versions.asked(version).date
-    one = again(entry, path.versions, day, changed=changed, stands=_stands)
-    return (yield from _with_missing(path, one))
+    return again(entry, path.versions, day, changed=changed, stands=_stands)
 
 
 def _with_missing(path: Path, one: Again) -> Flow[Decision]:

@@ -36,13 +36,15 @@ class Accesses(Words):
             else "SELECT json_array_elements_text($10::json) AS subject"
         )
         id, flag = ("$6", "$7") if self.near else ("$6::uuid", "$7::boolean")
-        # A subject that is told, and one of the event's, is one.
+        # A subject that is told, one of the event's, and whose personal values it holds, is one.
         self._insert = f"""
 INSERT INTO dateline_access (at, tenant, actor, who, door, view, event, unmasked, outcome, reason, subject)
 SELECT {self.now}, $1, $2, $3, $4, $5, {id}, {flag}, $8, $9, x.subject FROM (
     {told} UNION
     SELECT s.subject FROM dateline_event AS e JOIN dateline_subject AS s ON s.tenant = e.tenant AND s.seq = e.seq
-    WHERE e.tenant = $1 AND e.id = {id}) AS x"""
+    WHERE e.tenant = $1 AND e.id = {id} UNION
+    SELECT p.subject FROM dateline_event AS e JOIN dateline_personal AS p ON p.tenant = e.tenant AND p.seq = e.seq
+    WHERE e.tenant = $1 AND e.id = {id} AND p.subject <> '') AS x"""
 
     def recorded(self, looks: Sequence[Look]) -> Flow[int]:
         """Record looks, all in one trip; return how many rows that is. What is about nobody leaves none."""

@@ -222,6 +222,7 @@ class _Stored:
         return {
             "personal": frozenset(values),
             "erased": frozenset(path for path, value in values.items() if value is ERASED),
+            "owners": frozenset(one["subject"] for one in self._entries.read(self._rows, PERSONAL) if one["subject"]),
         }
 
 
@@ -231,7 +232,7 @@ _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
     "operations": _Stored.operations,
     "effects": _Stored.effects,
     "subjects": _Stored.subjects,
-    **dict.fromkeys(("personal", "erased"), _Stored.personal),
+    **dict.fromkeys(("personal", "erased", "owners"), _Stored.personal),
 }
 
 

@@ -10,9 +10,8 @@ from sqlalchemy import BigInteger, Select, Text, bindparam, func, select
 
 from dateline.core.adopt import AdoptTable
 from dateline.core.canon import parsed
-from dateline.core.personal import ERASED, unsealed
+from dateline.core.personal import ERASED, MARK, unsealed
 from dateline.core.request import Flow
-from dateline.core.table import table_of
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.dialect import Dialect
@@ -254,14 +253,14 @@ class Fold:
     def _images(self, target: Target, rows: Iterable[_Row]) -> Flow[list[Image | None]]:
         rows = list(rows)
         values: dict[tuple[str, int], dict[str, Any]] = {}
-        if any(column.personal for column in table_of(target.mapped).columns.values()):
-            seqs = sorted({one.seq for one in rows if one.text is not None})
-            for start in range(0, len(seqs), PAGE):
-                asked = self._personal.statement("fold", {"seqs": seqs[start : start + PAGE], "tenants": self._tenants})
-                results: list[Result] = yield Batch((asked,))
-                for tenant, seq, path, text in results[0].rows:
-                    held = values.setdefault((tenant, seq), {})
-                    held[path] = ERASED if text is None else parsed(text)
+        # By what stands there: a column is personal by its table's mark, by that of any record, or by one that there no longer is.
+        seqs = sorted({one.seq for one in rows if one.text is not None and MARK in one.text})
+        for start in range(0, len(seqs), PAGE):
+            asked = self._personal.statement("fold", {"seqs": seqs[start : start + PAGE], "tenants": self._tenants})
+            results: list[Result] = yield Batch((asked,))
+            for tenant, seq, path, text in results[0].rows:
+                held = values.setdefault((tenant, seq), {})
+                held[path] = ERASED if text is None else parsed(text)
         made: list[Image | None] = []
         for one in rows:
             if one.text is None:

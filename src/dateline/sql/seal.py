@@ -10,7 +10,6 @@ from uuid import UUID
 
 from dateline.core.canon import canonical
 from dateline.core.event import places
-from dateline.core.model import personal_fields
 from dateline.core.personal import Sealer, below
 from dateline.core.plan import Change
 from dateline.core.table import table_of
@@ -23,21 +22,12 @@ class RowSealer:
     """Knows which columns are personal, and whose: by the tables' own marks and by the records of all versions."""
 
     def __init__(self, versions: Versions) -> None:
-        self._personal: dict[Any, dict[str, str]] = {}
+        self._versions = versions
         self._subjects: dict[Any, str] = {}
-        # Those that snapshots use too, wherever they stand: a mark that is not seen would leave a value in the clear for ever.
         used = (field.record for cascade in versions.cascades() for field in cascade.fields if field.record is not None)
         for record in dict.fromkeys((*versions.records, *used)):
-            columns = record.__table__.__mapper__.columns
-            known = self._personal.setdefault(record.__table__, self._own(record.__table__))
-            known.update({columns[name].name: name for name in personal_fields(record) if name in columns})
             if record.__subject__:
                 self._subjects.setdefault(record.__table__, record.__subject__)
-
-    @staticmethod
-    def _own(mapped: Any) -> dict[str, str]:
-        columns = mapped.__mapper__.columns
-        return {columns[name].name: name for name, column in table_of(mapped).columns.items() if column.personal}
 
     @staticmethod
     @cache
@@ -48,9 +38,7 @@ class RowSealer:
 
     def personal(self, mapped: Any) -> Mapping[str, str]:
         """Return a table's personal columns, with their names in the mapped class."""
-        if mapped not in self._personal:
-            self._personal[mapped] = self._own(mapped)
-        return self._personal[mapped]
+        return self._versions.personal(mapped)
 
     def owner(self, change: Change, key: tuple[Any, ...], sealer: Sealer) -> str | None:
         """Return whose a row's personal values are, where its key tells or nobody in particular is named; None where other columns do."""

@@ -30,7 +30,7 @@ async def diff(call: Call) -> Answer:
     """Tell how two ways to decide an event differ; nothing is written."""
     found = await _differing(call, await read(call, Otherwise))
     told = found.document(call.runner.versions, unmask=call.caller.unmasked)
-    return Answer(told, Shows("diff", event=id_of(call)))
+    return Answer(told, Shows("diff", found.about, id_of(call)))
 
 
 async def correct(call: Call) -> Answer:
@@ -48,7 +48,7 @@ async def correct(call: Call) -> Answer:
         closed=asked.closed,
         **call.given(reason_of(asked.reason)),
     )
-    return Answer(done.document(), Shows("correction", event=id_of(call)))
+    return Answer(done.document(), Shows("correction", found.about, id_of(call)))
 
 
 async def _differing(call: Call, asked: Otherwise) -> Diff:

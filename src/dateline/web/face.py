@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import format_datetime
+from http import HTTPStatus
 from logging import ERROR
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -136,10 +138,10 @@ class Face(ABC):
                 await self._looked(request, caller, error.shows)
             except DatelineError as unrecorded:
                 error = unrecorded
-        if isinstance(error, HandlerFault):
-            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__, **_where(error))
         base = _base(request, _template(self.ROUTES[name][1]))
         found = self.refuse(request, name, base, caller, error)
+        if found.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.told("fault", level=ERROR, path=request.url.path, fault=type(error).__name__, **_where(error))
         found.headers.update(headers)
         return found
 
@@ -167,8 +169,8 @@ class Face(ABC):
         named = caller.version
         if named is None:
             named = await self.pins.of(caller, origin_of(request, caller))
-        asked = request.headers.get("dateline-version") or named
-        return self.runner.versions.choose(asked, self.runner.clock())
+        # A date, and nothing else that `choose` takes: a word for the newest would fall forward with it.
+        return self.runner.versions.asked(request.headers.get("dateline-version") or named)
 
     def _served(self, version: Version, base: str) -> None:
         """Refuse a version that has ended; never another one in its place.
@@ -214,14 +216,15 @@ class Face(ABC):
         return made
 
 
-def _where(error: HandlerFault) -> dict[str, str]:
+def _where(error: DatelineError) -> dict[str, str]:
     """Return where a handler failed: file, line and function, and in our own words what it did; of what it raised itself, the class.
 
     What an application's exception says may hold what a person has sent.
     """
     cause = error.__cause__ or error
     frames = traceback.extract_tb(cause.__traceback__)
-    found = {"detail": str(error)} if not isinstance(error, HandlerFailed) else {"raised": type(cause).__name__}
+    ours = isinstance(error, HandlerFault) and not isinstance(error, HandlerFailed)
+    found = {"detail": str(error)} if ours else {"raised": type(cause).__name__}
     return found | ({"where": f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}"} if frames else {})
 
 
@@ -256,6 +259,7 @@ def _template(path: str) -> str:
 
 
 def _base(request: Request, template: str) -> str:
-    """Return the path under which the routes are mounted: what stands before the one that was found."""
+    """Return the path under which the routes are mounted: what stands before the one that was found, as it is for a header."""
     path = str(request.scope["path"])
-    return path.removesuffix(template.format_map(request.path_params))
+    # Quoted: where the application has parameters there, it may hold what no header can, and a line's end.
+    return quote(path.removesuffix(template.format_map(request.path_params)))

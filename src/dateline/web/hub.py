@@ -154,7 +154,7 @@ class Hub:
             async with contextlib.aclosing(behind):
                 async for notice in behind:
                     last = notice.position
-                    await self._looked((listener,), await self._whom(notice))
+                    await self._looked((listener,), _shown(notice, await self._whom(notice)))
                     yield Said(notice)
         while True:
             said = await listener.waiting.get()
@@ -188,7 +188,7 @@ class Hub:
             assert notice.change is not None
             kind = notice.change.event_kind
         hearing = [one for one in tuple(self._listeners) if not one.slow and one.wants(subjects, kind)]
-        await self._looked(hearing, subjects)
+        await self._looked(hearing, _shown(notice, subjects))
         said = Said(notice)
         for listener in hearing:
             listener.put(said)
@@ -215,3 +215,8 @@ class Hub:
     async def _subjects(self, event: Any) -> frozenset[str]:
         entry = await self._runner.outcome(event, tenant=self._tenant)
         return frozenset(entry.subjects) if entry is not None else frozenset()
+
+
+def _shown(notice: Notice, subjects: frozenset[str]) -> frozenset[str]:
+    """Return whose data a notice shows, beyond whom it is about."""
+    return subjects if notice.entry is None else subjects | notice.entry.owners

@@ -14,6 +14,7 @@ import inspect
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
+from logging import WARNING
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dateline.core.access import Look
 from dateline.errors import DatelineError, Malformed, OtherIncarnation
+from dateline.run import log
 from dateline.run.path import Heard, heard
 from dateline.run.runner import AsyncRunner
 from dateline.sql.feed import Wanted
@@ -117,9 +119,12 @@ class Live:
     def _from_here(self, connection: HTTPConnection) -> bool:
         """Tell whether a page may connect: browsers send cookies along to whatever host a page names."""
         origin = connection.headers.get("origin")
-        return (
-            origin is None or origin in self._origins or urlsplit(origin).netloc == connection.headers.get("host", "")
-        )
+        if origin is None or origin in self._origins:
+            return True
+        try:
+            return urlsplit(origin).netloc == connection.headers.get("host", "")
+        except ValueError:
+            return False
 
     async def _allowed(self, caller: Caller, wanted: Wanted) -> bool:
         """Tell whether a caller may hear of that; who may not is on record with the try."""
@@ -174,7 +179,9 @@ class Live:
                     code, word = (_ENDING, "ending") if self._ended else (_REVOKED, "revoked")
                     await connection.end(code, {"type": word, "cursor": connection.cursor})
                 elif connection.over.done():
-                    await connection.end(_SLOW, {"type": "slow", "cursor": connection.cursor})
+                    word = connection.over.result()
+                    code = _SLOW if word == "slow" else _ENDING
+                    await connection.end(code, {"type": word, "cursor": connection.cursor})
             finally:
                 await connection.closed(reading, ended)
 
@@ -197,16 +204,29 @@ class Live:
             after = request.headers.get("last-event-id") or query.get("after", "now")
             # So that a cursor of another life is told by a status, before anything is sent.
             await self._runner._driven(self._runner.following(after or None, wanted))
+            allowed = await self._allowed(caller, wanted)
         except (Malformed, OtherIncarnation) as error:
             return PlainTextResponse(f"{error}\n", 400 if isinstance(error, Malformed) else 410)
-        if not await self._allowed(caller, wanted):
+        except DatelineError as error:
+            log.told("live.ends", level=WARNING, reason=type(error).__name__)
+            return PlainTextResponse("not now\n", 503, {"retry-after": "5"})
+        if not allowed:
             return PlainTextResponse("not for you\n", 403)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(
-            self._stream(caller, wanted, after or None), media_type="text/event-stream", headers=headers
+            self._until_lost(caller, wanted, after or None), media_type="text/event-stream", headers=headers
         )
 
-    async def _stream(self, caller: Caller, wanted: Wanted, after: str | None) -> AsyncIterator[str]:
+    async def _until_lost(self, caller: Caller, wanted: Wanted, after: str | None) -> AsyncIterator[str]:
+        try:
+            async with contextlib.aclosing(self._stream(caller, wanted, after)) as said:
+                async for text in said:
+                    yield text
+        except DatelineError as error:
+            # It reconnects by itself, with the cursor of the last that it got.
+            log.told("live.ends", level=WARNING, reason=type(error).__name__)
+
+    async def _stream(self, caller: Caller, wanted: Wanted, after: str | None) -> AsyncGenerator[str]:
         with self._known(caller) as revoked:
             async with self._hub(caller.tenant).joined(wanted, after, caller) as (listener, heard_):
                 yield ": here\n\n"
@@ -273,16 +293,18 @@ class _Connection:
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
         self._sending = asyncio.Lock()
         self.cursor: str | None = None
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # The word with which it ends.
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def read(self) -> None:
         """Take what the client sends, until it leaves."""
         with contextlib.suppress(WebSocketDisconnect):
             while True:
-                text = await self._socket.receive_text()
                 try:
+                    text = await self._socket.receive_text()
                     asked = json.loads(text) if len(text) <= 65_536 else None
-                except ValueError:
+                except (ValueError, KeyError, RecursionError):
+                    # No JSON, bytes that are no text, or nested too deeply.
                     asked = None
                 if not isinstance(asked, dict) or not isinstance(asked.get("id", ""), str):
                     await self._send(
@@ -313,6 +335,14 @@ class _Connection:
         except (WebSocketDisconnect, RuntimeError):
             # It left while something was being sent to it.
             return
+        except OtherIncarnation as error:
+            # The database was restored between its cursor and what is read from there.
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await self._send({"type": "other-incarnation", "id": id, "detail": str(error)})
+        except DatelineError as error:
+            # As of a database that is away, or an access that cannot be recorded: it connects again, with its last cursor.
+            log.told("live.ends", level=WARNING, reason=type(error).__name__)
+            self._ended("ending")
         finally:
             self._subscriptions.pop(id, None)
 
@@ -324,9 +354,6 @@ class _Connection:
             at = await live._runner._driven(live._runner.following(after, wanted))
         except (Malformed, TypeError) as error:
             await self._send({"type": "malformed", "id": id, "detail": str(error)})
-            return
-        except OtherIncarnation as error:
-            await self._send({"type": "other-incarnation", "id": id, "detail": str(error)})
             return
         if not await live._allowed(caller, wanted):
             await self._send({"type": "denied", "id": id})
@@ -349,8 +376,11 @@ class _Connection:
 
     def _overrun(self) -> None:
         """End a connection that takes less than there is; also one that takes nothing at all, for which something is being sent."""
+        self._ended("slow")
+
+    def _ended(self, word: str) -> None:
         if not self.over.done():
-            self.over.set_result(None)
+            self.over.set_result(word)
 
     async def _send(self, message: dict[str, Any]) -> None:
         async with self._sending:
@@ -376,4 +406,8 @@ def _heard_of(asked: dict[str, Any], tenant: str) -> Heard:
     for name, found in lists.items():
         if not isinstance(found, list):
             raise Malformed(f"{name} is a list of texts")
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise Malformed(f"{name}: a lone surrogate is no text") from None
     return {"tenant": tenant, "subjects": lists["subjects"], "kinds": lists["kinds"]}

@@ -10,7 +10,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dateline.core import adopt, effective, erase
+from dateline.core import adopt, effective, erase, pin
+from dateline.core.access import AUDIT
 from dateline.core.flow import BACKDATE
 from dateline.core.meta import Actor
 from dateline.core.version import Versions
@@ -22,7 +23,7 @@ __all__ = ["Here", "Local", "loopback", "rights"]
 
 def rights(versions: Versions) -> frozenset[str]:
     """Return all rights that there are: the framework's, and those that kinds of events require."""
-    ours = (BACKDATE, UNMASK, act.RIGHT, adopt.RIGHT, effective.RIGHT, erase.RIGHT)
+    ours = (AUDIT, BACKDATE, UNMASK, act.RIGHT, adopt.RIGHT, effective.RIGHT, erase.RIGHT, pin.RIGHT)
     theirs = (one.event.__requires__ for one in versions.cascades())
     return frozenset((*ours, *(right for right in theirs if right is not None)))
 

@@ -31,7 +31,7 @@ async def event(call: Call) -> Answer:
     if found is None:
         raise NoSuchEvent(f"there is no event {id}")
     told = viewed(found, call.runner.versions, call.version.date, unmask=call.caller.unmasked)
-    return Answer(told, Shows("event", found.subjects, found.id))
+    return Answer(told, Shows("event", found.concerned, found.id))
 
 
 async def timeline(call: Call) -> Answer:
@@ -61,7 +61,7 @@ async def row(call: Call) -> Answer:
         *_, last = (one for one in seen.operations if (one.table, one.row_key) == (table, key))
         if last.after is not None:
             told = {"table": table, "row": key, "event": entry.id, "seq": entry.seq, "values": last.after}
-            return Answer(told, Shows("row", entry.subjects, entry.id))
+            return Answer(told, Shows("row", entry.concerned, entry.id))
     raise Unserved("no-such-row", "no event of yours left such a row" + ("" if at is None else " then"))
 
 
@@ -80,7 +80,7 @@ async def accesses(call: Call) -> Answer:
 def _page(call: Call, page: Page, view: str, *subjects: str) -> Answer:
     versions, day, unmask = call.runner.versions, call.version.date, call.caller.unmasked
     told = {"events": [viewed(one, versions, day, unmask=unmask) for one in page], "next": page.next}
-    about = dict.fromkeys((*subjects, *(subject for entry in page for subject in entry.subjects)))
+    about = dict.fromkeys((*subjects, *(subject for entry in page for subject in entry.concerned)))
     return _paged(call, told, Shows(view, tuple(about)))
 
 

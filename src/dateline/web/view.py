@@ -128,13 +128,13 @@ def _who(one: Any) -> dict[str, str]:
     return {"handler": one.handler, "date": one.date}
 
 
-def previewed(made: Preview, promise: str, *, unmask: bool) -> dict[str, Any]:
+def previewed(made: Preview, promise: str, versions: Versions, *, unmask: bool) -> dict[str, Any]:
     """Return what a request would do as an object.
 
     Args:
         promise: What the client sends back to commit that very plan.
     """
-    decision = Decision.made(made.plan, made.version)
+    decision = Decision.made(made.plan, made.version, personal=versions.personal)
     return {
         "event": made.event_id,
         "kind": made.event.__kind__,
