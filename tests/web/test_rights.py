@@ -161,3 +161,17 @@ def test_what_a_record_alone_calls_personal_is_hidden_in_what_is_decided_anew_to
     hidden = [path for path, me, answer in found if me == "nurse" and "secret" in json.dumps(answer.told)]
     assert hidden == []
     assert "secret" in json.dumps(found[1][2].told)
+
+
+def test_no_difference_tells_whether_a_guess_of_what_was_asked_is_right(client: Client) -> None:
+    id = client.admit().told["event"]
+
+    for name in ("secret ann", "another"):
+        for route, more in (("diff", {}), ("correct", {"preview": True}), ("correct", {})):
+            found = client.ask("POST", f"/api/events/{id}/{route}", {"input": {"name": name}, **more})
+            assert (found.status, found.word) == (403, "denied")
+    tries = [(one.view, one.outcome, one.subject) for one in client.runner.accesses(actor="nurse")]
+    assert tries == [("diff", "denied", "patient:ann")] * 6
+    corrected = client.ask("POST", f"/api/events/{id}/correct", {"input": {"name": "Ann"}, "reason": "x"}, me="auditor")
+    assert (corrected.status, corrected.told["number"]) == (200, 1)
+    assert client.ask("POST", f"/api/events/{id}/diff", {"input": {"name": "Ann"}}, me="doctor").told["same"] is True

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from dateline.core import effective
 from dateline.core.diff import Diff
-from dateline.errors import Malformed, StaleDiff
+from dateline.core.model import personal_within
+from dateline.errors import Denied, Malformed, StaleDiff
 from dateline.web.asked import Correcting, Otherwise, id_of, read, reason_of
 from dateline.web.call import Answer, Call, Shows
+from dateline.web.caller import UNMASK
+from dateline.web.problem import Explained
 from dateline.web.view import stepped
 
 __all__ = ["correct", "diff", "replay"]
@@ -55,4 +62,25 @@ async def _differing(call: Call, asked: Otherwise) -> Diff:
     if asked.base is not None and asked.version is None:
         raise Malformed("base is compared with version; send both", (("version", "is missing"),))
     versions = [one for one in (asked.base, asked.version) if one is not None]
-    return await call.runner.diff(id_of(call), *versions, input=asked.input, tenant=call.caller.tenant)
+    found = await call.runner.diff(id_of(call), *versions, input=asked.input, tenant=call.caller.tenant)
+    performing = isinstance(asked, Correcting) and not asked.preview and effective.RIGHT in call.caller.actor.rights
+    if asked.input and not call.caller.unmasked and not performing:
+        _unguessed(call, found, asked.input)
+    return found
+
+
+def _unguessed(call: Call, found: Diff, input: Mapping[str, Any]) -> None:
+    """Refuse to compare personal values that the caller may not see: no difference tells that a guess is right.
+
+    Whoever may correct the event may do so: that is on record, and changes it where the guess is wrong.
+
+    Raises:
+        Explained: With the refusal; the try is an access.
+    """
+    shapes = {one.event for one in call.runner.versions.cascades() if one.kind == found.kind}
+    hidden = {name for shape in shapes for name in personal_within(shape)}
+    if not hidden.isdisjoint(input):
+        denied = Denied(
+            f"{call.caller.actor.id} lacks the right {UNMASK!r}, by which that input is compared", right=UNMASK
+        )
+        raise Explained(denied, shows=Shows("diff", found.about, id_of(call), denied=True))
