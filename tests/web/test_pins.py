@@ -199,3 +199,27 @@ def test_a_version_is_named_by_a_date_and_by_no_word_that_falls_forward(client: 
     found = prescribe(client, 5, "doctor+ward-app", dateline_version="as-of-occurred")
 
     assert (found.status, found.word) == (400, "unknown-version")
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "2021-12-03"])
+def test_a_date_that_is_yet_to_come_is_refused_since_what_it_means_would_change_in_silence(
+    client: Client, clock: Clock, day: str
+) -> None:
+    clock.now = datetime(2021, 12, 1, tzinfo=UTC)
+
+    found = client.ask("GET", "/api/kinds", dateline_version=day)
+
+    assert (found.status, found.word) == (400, "unknown-version")
+    assert f"{day} is yet to come; send {NEW}" in found.told["detail"]
+    assert client.ask("GET", "/api/kinds", dateline_version="2021-11-30").headers["dateline-version"] == NEW
+
+
+def test_a_server_that_is_behind_a_release_serves_nobody_who_is_at_it_already(url: str, clock: Clock) -> None:
+    clock.now = datetime(2023, 12, 1, tzinfo=UTC)
+    released = Versions.of({**LAYERS, "2023-01-01": [page_the_ward]})
+    with hospital(url, released, clock=clock) as new, hospital(url, clock=clock) as old:
+        assert new.ask("GET", "/api/kinds", me="nurse+app").headers["dateline-version"] == "2023-01-01"
+
+        found = old.ask("GET", "/api/kinds", me="nurse+app")
+
+    assert (found.status, found.word, found.headers["retry-after"]) == (503, "unavailable", "5")

@@ -175,3 +175,21 @@ def test_no_difference_tells_whether_a_guess_of_what_was_asked_is_right(client: 
     corrected = client.ask("POST", f"/api/events/{id}/correct", {"input": {"name": "Ann"}, "reason": "x"}, me="auditor")
     assert (corrected.status, corrected.told["number"]) == (200, 1)
     assert client.ask("POST", f"/api/events/{id}/diff", {"input": {"name": "Ann"}}, me="doctor").told["same"] is True
+
+
+def test_a_page_of_another_site_has_nobodys_browser_correct_anything(client: Client) -> None:
+    client.admit()
+    id = client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 5}}).told["event"]
+    body = {"input": {"dose_mg": 6}}
+
+    def sent(**headers: str) -> tuple[int, str]:
+        found = client.ask("POST", f"/api/events/{id}/correct", body, me="auditor", **headers)
+        return found.status, "" if found.status == 200 else found.word
+
+    assert sent(origin="https://evil.example", content_type="text/plain") == (403, "denied")
+    assert sent(sec_fetch_site="cross-site") == (403, "denied")
+    assert client.events(kind="event.correct") == []
+    # Asked about before by the browser, or of the same host, or of no browser.
+    assert sent(origin="https://app.example", content_type="application/json")[0] == 200
+    assert sent(origin=f"http://127.0.0.1:{client.port}", content_type="text/plain")[0] == 200
+    assert sent()[0] == 200

@@ -78,7 +78,7 @@ class Promise(Shown):
             self.plan,
         ]
         held = zlib.compress(canonical(facts))
-        return base64.urlsafe_b64encode(_signed(held, self.key) + held).rstrip(b"=").decode()
+        return _encoded(_signed(held, self.key) + held)
 
     @classmethod
     def read(cls, text: str, key: bytes) -> Promise:
@@ -90,6 +90,9 @@ class Promise(Shown):
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except ValueError:
+            raw = b""
+        if _encoded(raw) != text:
+            # The last letter has bits that say nothing; one text is one promise.
             raw = b""
         signature, held = raw[:32], raw[32:]
         # Before anything is unpacked: what is not ours could be of any size.
@@ -137,6 +140,10 @@ class Promise(Shown):
         return tuple(found)
 
 
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
 def _moment(told: str) -> datetime:
     return datetime.fromisoformat(told).astimezone(UTC)
 
@@ -147,7 +154,7 @@ def _signed(held: bytes, key: bytes) -> bytes:
 
 def _mark(value: Any, key: bytes) -> str:
     made = hmac.digest(key, canonical(value), hashlib.sha256)[:_MARKS]
-    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+    return _encoded(made)
 
 
 def _asked(event: Event, meta: Meta, key: bytes) -> str:

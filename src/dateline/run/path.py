@@ -394,11 +394,11 @@ def _checked(event: Event, call: str, given: Given) -> None:
         _known(call, Given.__annotations__, given)
     if "actor" not in given:
         raise TypeError(f'{call}() needs actor=, who acts: {call}({type(event).__name__}(…), actor="ann")')
-    if len(given.get("key") or "") > LONGEST:
-        raise Malformed(f"key= is a text of {LONGEST} characters at most, with whatever leads it")
     for name, found in given.items():
         if name in _TAKES and not isinstance(found, _TAKES[name][0]):
             raise Malformed(f"{name}= is {_TAKES[name][1]}; not {type(found).__name__}")
+    if len(given.get("key") or "") > LONGEST:
+        raise Malformed(f"key= is a text of {LONGEST} characters at most, with whatever leads it")
 
 
 def _known(call: str, names: Iterable[str], told: Iterable[str]) -> None:

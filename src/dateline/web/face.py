@@ -7,7 +7,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC
+from datetime import UTC, date, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
 from logging import ERROR
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from dateline.core.access import Look
 from dateline.core.version import Version
-from dateline.errors import DatelineError, HandlerFailed, HandlerFault
+from dateline.errors import DatelineError, HandlerFailed, HandlerFault, UnknownVersion
 from dateline.run import log, trace
 from dateline.run.runner import AsyncRunner
 from dateline.web.asked import uuid_of
@@ -110,6 +110,7 @@ class Face(ABC):
             caller = await called(self._authenticate, request)
             if caller is None:
                 raise Unserved("unauthenticated", "who are you?")
+            _own(request)
             base = _base(request, _template(self.ROUTES[name][1]))
             version = await self.version(request, caller)
             headers |= self._dated(version, base)
@@ -169,8 +170,29 @@ class Face(ABC):
         named = caller.version
         if named is None:
             named = await self.pins.of(caller, origin_of(request, caller))
+        asked = request.headers.get("dateline-version")
         # A date, and nothing else that `choose` takes: a word for the newest would fall forward with it.
-        return self.runner.versions.asked(request.headers.get("dateline-version") or named)
+        found = self.runner.versions.asked(asked or named)
+        if asked is not None:
+            self._past(asked, found)
+        elif isinstance(named, date) and caller.version is None and named > self.runner.versions.newest.date:
+            raise Unserved(
+                "unavailable",
+                f"this server does not know version {named} yet; send it again, and another will do",
+                again=5,
+            )
+        return found
+
+    def _past(self, asked: str, found: Version) -> None:
+        """Refuse a date that is yet to come: what is the newest until then would change in silence.
+
+        Raises:
+            UnknownVersion: Naming the newest.
+        """
+        # It may be tomorrow in the application's zone.
+        latest = (self.runner.clock() + timedelta(hours=14)).date()
+        if found.date < date.fromisoformat(asked) > latest:
+            raise UnknownVersion(f"{asked} is yet to come; send {found.date}, or a date between", asked=asked)
 
     def _served(self, version: Version, base: str) -> None:
         """Refuse a version that has ended; never another one in its place.
@@ -214,6 +236,30 @@ class Face(ABC):
             )
             made["link"] = ", ".join(f'<{target}>; rel="{relation}"' for target, relation in relations)
         return made
+
+
+_FORMS = ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+"""Media types that a browser sends to wherever a page tells it, without asking there first.
+
+Source: the Fetch standard, CORS-safelisted request headers."""
+
+
+def _own(request: Request) -> None:
+    """Refuse what a page of another site may have had somebody's browser send, with the cookies by which they are known.
+
+    Raises:
+        Unserved: Where nobody asked first whether it may.
+    """
+    headers = request.headers
+    if request.method != "POST" or "idempotency-key" in headers:
+        # Other methods, and a header that is nobody's but ours, a browser asks about before.
+        return
+    origin = headers.get("origin")
+    strange = origin is not None and origin.partition("://")[2] != headers.get("host", "")
+    if strange or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in _FORMS:
+            raise Unserved("denied", "a page of another site sends this; if it is yours, have it send application/json")
 
 
 def _where(error: DatelineError) -> dict[str, str]:

@@ -21,13 +21,17 @@ class Unserved(DatelineError):
     Args:
         word: The problem's type.
         allow: The method that can be used instead.
+        again: After how many seconds it can be sent again.
         facts: What is known beyond that.
     """
 
-    def __init__(self, word: str, detail: str, *, allow: str | None = None, **facts: Any) -> None:
+    def __init__(
+        self, word: str, detail: str, *, allow: str | None = None, again: int | None = None, **facts: Any
+    ) -> None:
         super().__init__(detail)
         self.word = word
         self.allow = allow
+        self.again = again
         self.facts = facts
 
 
@@ -57,6 +61,7 @@ def found(error: DatelineError) -> Problem:
     if isinstance(error, Unserved):
         headers = {"www-authenticate": "Bearer"} if error.word == "unauthenticated" else {}
         headers |= {"allow": error.allow} if error.allow is not None else {}
+        headers |= {"retry-after": str(error.again)} if error.again is not None else {}
         return Problem(error.word, str(error), error.facts, headers)
     if isinstance(error, Explained):
         made = problem(error.refusal)
