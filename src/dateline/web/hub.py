@@ -113,6 +113,7 @@ class Hub:
         self._following: asyncio.Task[None] | None = None
         self._at: str | None = None
         self._ready = asyncio.Event()
+        self._looking = asyncio.Lock()
         # Whom events are about that had effects lately, since a change of those says only of which event it is.
         self._about: dict[Any, frozenset[str]] = {}
 
@@ -195,11 +196,13 @@ class Hub:
 
     async def _looked(self, listeners: Sequence[Listener], subjects: frozenset[str]) -> None:
         """Record, in one trip, that listeners are about to hear of subjects; each of them once."""
-        looks = [look for listener in listeners if (look := listener.look(subjects)) is not None]
-        if looks:
-            await self._runner.look(*looks)
-            for listener in listeners:
-                listener.looked(subjects)
+        # One after the other: a listener may catch up with a notice while the same is being handed to all.
+        async with self._looking:
+            looks = [look for listener in listeners if (look := listener.look(subjects)) is not None]
+            if looks:
+                await self._runner.look(*looks)
+                for listener in listeners:
+                    listener.looked(subjects)
 
     async def _whom(self, notice: Notice) -> frozenset[str]:
         """Return whom a notice is about."""
