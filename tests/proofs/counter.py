@@ -15,7 +15,8 @@ from tests.proofs.bank import VERSIONS
 
 def serve(url: str, port: int) -> None:
     app = FastAPI(openapi_url=None)
-    caller = Caller(Actor("crowd"))
+    # Of a version of their own: where they are pinned would be an event too.
+    caller = Caller(Actor("crowd"), version=VERSIONS.newest.date)
     app.include_router(router(AsyncRunner(url, versions=VERSIONS), authenticate=lambda connection: caller))
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="critical")
 

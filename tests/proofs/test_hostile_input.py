@@ -233,7 +233,8 @@ def test_a_long_text_is_refused_or_comes_back(bank: Bank, place: str) -> None:
                 entry = recorded(runner, done, given)
                 assert (entry.event, entry.actor.id) == (event, given.get("actor", "crowd"))
             else:
-                assert isinstance(done, NotStorable)
+                # A key has one length, whichever the database; of all else the database says what it holds.
+                assert isinstance(done, Malformed if place == "key" else NotStorable)
                 assert len(str(done)) < 500
         assert runner.verify().ok
 
