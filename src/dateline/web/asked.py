@@ -24,6 +24,7 @@ from dateline.web.call import Call
 from dateline.web.problem import Unserved
 
 __all__ = [
+    "Again",
     "Asked",
     "Because",
     "Correcting",
@@ -98,18 +99,27 @@ class Moving(BaseModel):
     reason: str | Because | None = None
 
 
-class Otherwise(BaseModel):
-    """Another way to decide a recorded event: under another version, or with another input.
+class Again(BaseModel):
+    """How a recorded event is decided again.
 
     Args:
-        version: A date; for a difference, what stands is compared with that.
-        base: A date that takes the place of what stands.
-        input: Fields that should have been other than they were.
+        version: A date; its own without it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     version: date | None = None
+
+
+class Otherwise(Again):
+    """Another way to decide a recorded event: under another version, or with another input.
+
+    Args:
+        version: A date; what stands is compared with that.
+        base: A date that takes the place of what stands.
+        input: Fields that should have been other than they were.
+    """
+
     base: date | None = None
     input: dict[str, Any] | None = None
 
