@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+import jsonschema_rs
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -284,6 +285,8 @@ def test_what_was_decided_is_decided_again_compared_and_corrected(client: Client
     at = made.headers["location"]
 
     again = client.ask("POST", f"{at}/replay")
+    for unread in ({"base": OLD, "version": NEW}, {"input": {}}):
+        assert client.ask("POST", f"{at}/replay", unread).word == "malformed"
     differs = client.ask("POST", f"{at}/diff", {"input": {"dose_mg": 6}})
     shown = client.ask("POST", f"{at}/correct", {"input": {"dose_mg": 6}, "preview": True})
     denied = client.ask("POST", f"{at}/correct", {"input": {"dose_mg": 6}})
@@ -540,3 +543,83 @@ def test_whatever_is_the_servers_fault_is_in_its_log(client: Client, caplog: pyt
 
     assert (found.status, found.word) == (500, "fault")
     assert ["TrailFault" in one.getMessage() or "TrailFault" in str(one.__dict__) for one in caplog.records] == [True]
+
+
+def test_a_whole_number_may_be_written_with_a_point_and_is_recorded_as_one(client: Client) -> None:
+    client.admit()
+
+    made = client.send("prescribe", b'{"input": {"patient": "ann", "dose_mg": 5.0, "remark": "1.0 \\" 2.0"}}', "once")
+    again = client.send("prescribe", b'{"input": {"patient": "ann", "dose_mg": 5, "remark": "1.0 \\" 2.0"}}', "once")
+
+    assert (made.status, again.status, again.told["repeated"]) == (201, 201, True)
+    shown = client.ask("GET", made.headers["location"], me="doctor").told["input"]
+    assert json.dumps(shown["dose_mg"]) == "5"
+    assert shown["remark"] == '1.0 " 2.0'
+
+
+@pytest.mark.parametrize("dose", ["1.5", '"1"', "true", "1.0.0", "01.0", "1e400", "9007199254740993.0", "-", "1.0e"])
+def test_what_is_no_whole_number_is_refused_where_one_is_due(client: Client, dose: str) -> None:
+    client.admit()
+
+    found = client.send("prescribe", b'{"input": {"patient": "ann", "dose_mg": %s}}' % dose.encode())
+
+    assert (found.status, found.word) == (400, "malformed")
+
+
+def test_a_character_that_no_column_holds_is_no_fault_of_the_servers(client: Client) -> None:
+    body = {"input": {"patient": "an\0n", "name": "x"}}
+
+    for found in (client.send("admit", body), client.ask("POST", "/api/events/admit/preview", body)):
+        assert (found.status, found.word) == (400, "not-storable")
+    assert client.events() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "right"),
+    [
+        ({"expects": {}, "preview": None}, True),
+        ({"expects": {}, "preview": "x"}, False),
+        ({"at": "2024-07-01T09:30:00Z", "reason": "on paper"}, True),
+        ({"at": "2024-07-01T09:30:00Z", "reason": None}, False),
+        ({"at": "2024-07-01T09:30:00Z"}, False),
+    ],
+    ids=str,
+)
+def test_the_description_tells_what_goes_together(client: Client, body: dict[str, Any], right: bool) -> None:
+    client.admit()
+    document = client.ask("GET", "/api/openapi.json").told
+    asked = document["paths"]["/events/close"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    body = {"input": {"patient": "ann"}, **body}
+
+    found = client.ask("POST", "/api/events/close/preview", body, me="chief")
+
+    schema = {**asked, "components": document["components"]}
+    assert jsonschema_rs.is_valid(schema, body) == right == (found.status == 200)
+
+
+def test_the_description_leads_from_a_preview_to_its_event(client: Client) -> None:
+    client.admit()
+    paths = client.ask("GET", "/api/openapi.json").told["paths"]
+    commit = paths["/events/prescribe/preview"]["post"]["responses"]["200"]["links"]["commit"]
+    sent = {"input": {"patient": "ann", "dose_mg": 5}}
+
+    shown = client.ask("POST", "/api/events/prescribe/preview", sent)
+    done = client.send("prescribe", {"input": sent["input"], "preview": shown.told["preview"]})
+
+    assert commit["operationId"] == paths["/events/prescribe"]["post"]["operationId"]
+    assert commit["requestBody"] == {"input": "$request.body#/input", "preview": "$response.body#/preview"}
+    assert (done.status, done.told["event"]) == (201, shown.told["event"])
+    links = paths["/events/prescribe"]["post"]["responses"]["201"]["links"]
+    known = {one["operationId"] for methods in paths.values() for one in methods.values()}
+    assert {one["operationId"] for one in links.values()} == {"event", "replay", "diff", "correct"} <= known
+
+
+def test_the_description_tells_by_which_fields_a_state_is_found(client: Client) -> None:
+    client.admit()
+    told = client.ask("GET", "/api/openapi.json").told["paths"]["/kinds/prescribe/state"]["get"]["parameters"]
+
+    needed = {one["name"] for one in told if one["in"] == "query" and one["required"]}
+
+    assert needed == {"patient"}
+    assert client.ask("GET", "/api/kinds/prescribe/state?patient=ann").status == 200
+    assert client.ask("GET", "/api/kinds/prescribe/state?dose_mg=5&remark=x").word == "malformed"

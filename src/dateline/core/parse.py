@@ -178,11 +178,21 @@ def _told(of: TypeAdapter[Any], told: Any) -> Any:
     if not isinstance(told, str):
         return of.validate_python(told, strict=True)
     try:
-        return of.validate_strings(told)
+        found = of.validate_strings(told)
+        # Pydantic takes a number for seconds since 1970; nobody who sends 0.5 or 7 means that.
+        return of.validate_python(told, strict=True) if isinstance(found, date) and _numeric(told) else found
     except ValidationError:
         if told[:1] not in ("[", "{"):
             raise
         return of.validate_json(told, strict=True)
+
+
+def _numeric(told: str) -> bool:
+    try:
+        float(told)
+    except ValueError:
+        return False
+    return True
 
 
 def decide(event: Event, *snapshots: Snapshot, version: date | str, versions: Versions) -> Plan:

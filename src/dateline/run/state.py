@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from dateline.core.cascade import Cascade
@@ -17,7 +18,7 @@ from dateline.errors import DatelineError, Malformed
 from dateline.run.path import Given, Path
 from dateline.sql.dialect import question
 
-__all__ = ["stating"]
+__all__ = ["needed", "stating"]
 
 
 def stating(path: Path, kind: str, known: Mapping[str, Any], given: Given) -> Flow[State]:
@@ -39,6 +40,24 @@ def stating(path: Path, kind: str, known: Mapping[str, Any], given: Given) -> Fl
     asked = _asking(cascade, event)
     seen = yield from path.store.read(cascade, asked, request, look=False, queue=False)
     return State(version=version.date, event=event, fields=cascade.fields, seen=seen.values)
+
+
+def needed(cascade: Cascade) -> frozenset[str]:
+    """Return the fields of the event without any of which nobody knows what a version would see."""
+    event = cascade.event
+    whole = next((_known(example) for example in examples(event)), {})
+    found = set()
+    for name in (name for name, info in event.model_fields.items() if info.is_required()):
+        values = {other: value for other, value in whole.items() if other != name}
+        try:
+            _asking(cascade, event.model_construct(set(values), **values).stamped(at=_SOME, actor="somebody"))
+        except Malformed as missing:
+            found |= {path for path, _ in missing.problems}
+    return frozenset(found)
+
+
+_SOME = datetime(2000, 1, 1, tzinfo=UTC)
+"""An instant at which nothing is asked."""
 
 
 def _asking(cascade: Cascade, event: Event) -> Event:

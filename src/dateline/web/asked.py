@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -22,6 +24,7 @@ from dateline.web.call import Call
 from dateline.web.problem import Unserved
 
 __all__ = [
+    "Again",
     "Asked",
     "Because",
     "Correcting",
@@ -46,6 +49,9 @@ MOST = 100
 
 _ROOM = 64 * 2**10
 """Bytes of a body beside the event's own."""
+
+_LONGEST = 32
+"""Characters of a number that may be whole though it has a point."""
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -93,18 +99,27 @@ class Moving(BaseModel):
     reason: str | Because | None = None
 
 
-class Otherwise(BaseModel):
-    """Another way to decide a recorded event: under another version, or with another input.
+class Again(BaseModel):
+    """How a recorded event is decided again.
 
     Args:
-        version: A date; for a difference, what stands is compared with that.
-        base: A date that takes the place of what stands.
-        input: Fields that should have been other than they were.
+        version: A date; its own without it.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     version: date | None = None
+
+
+class Otherwise(Again):
+    """Another way to decide a recorded event: under another version, or with another input.
+
+    Args:
+        version: A date; what stands is compared with that.
+        base: A date that takes the place of what stands.
+        input: Fields that should have been other than they were.
+    """
+
     base: date | None = None
     input: dict[str, Any] | None = None
 
@@ -153,6 +168,7 @@ async def read_event(call: Call) -> tuple[Asked, Event]:
                 event: Event = both.input  # type: ignore[assignment]  # what an envelope has in this place
                 canonical(event)
                 return both, event
+    body = _whole(body)
     asked, kept = _read(body, Asked)
     event = call.runner.event(call.of, asked.input, version=day)
     if not kept:
@@ -184,8 +200,36 @@ def _read(body: bytes, what: type[B]) -> tuple[B, bool]:
     try:
         found = what.model_validate_json(body)
     except ValidationError as error:
+        again = _whole(body)
+        if again != body:
+            return _read(again, what)
         raise faults("request", error) from None
     return found, unambiguous(body)
+
+
+_NUMBER = re.compile(
+    rb'"(?:[^"\\]|\\(?s:.|\Z))*+(?:"|\Z)|(?<![\w.+-])(-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d{1,3}+)?+)(?![\w.+-])'
+)
+"""A text, also one without an end, so that it is gone through once; or a number."""
+
+
+def _whole(body: bytes) -> bytes:
+    """Return a body with its whole numbers written as such: 1.0 as 1, which is how it would be recorded.
+
+    JSON knows one sort of number, and some languages write 1.0 where one is meant; 1.5, "1" and true stay what they are.
+
+    Source: JSON Schema 2020-12, section 4.2.3; RFC 8785, section 3.2.2.3; RFC 7493 (I-JSON), section 2.2, for the bound.
+    """
+
+    def written(found: re.Match[bytes]) -> bytes:
+        told = found[1]
+        if told is None or told.isdigit() or len(told) > _LONGEST:
+            return found[0]
+        number = Decimal(told.decode())
+        whole = abs(number) < 2**53 and number == number.to_integral_value()
+        return str(int(number)).encode() if whole else told
+
+    return _NUMBER.sub(written, body)
 
 
 def key_of(call: Call) -> str:

@@ -5,10 +5,11 @@ Source: OpenAPI 3.1.0, JSON Schema 2020-12.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from dateline.core.canon import canonical, parsed
 from dateline.core.catalogue import Explanation, explained
@@ -18,6 +19,7 @@ from dateline.core.model import personal_fields
 from dateline.core.problem import PROBLEMS, TYPE
 from dateline.core.version import Version, Versions
 from dateline.errors import UnknownKind
+from dateline.run.state import needed
 
 __all__ = ["described"]
 
@@ -44,7 +46,10 @@ def described(versions: Versions, version: Version, *, base: str, title: str = "
         except UnknownKind:
             continue
     places, schemas = models_json_schema(
-        [(shape, "validation") for shape in shapes.values()], ref_template=_REF, by_alias=False
+        [(shape, "validation") for shape in shapes.values()],
+        ref_template=_REF,
+        by_alias=False,
+        schema_generator=_Generating,
     )
     models = schemas.get("$defs", {})
     paths: dict[str, Any] = {}
@@ -56,7 +61,7 @@ def described(versions: Versions, version: Version, *, base: str, title: str = "
         told = explained(versions, kind, version.date)
         paths[f"/events/{kind}"] = {"post": _writing(told, place, shape)}
         paths[f"/events/{kind}/preview"] = {"post": _writing(told, place, shape, preview=True)}
-        paths[f"/kinds/{kind}/state"] = {"get": _stating(told, held)}
+        paths[f"/kinds/{kind}/state"] = {"get": _stating(told, held, needed(versions.cascade(kind, version.date)))}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version.date.isoformat(), "description": version.title},
@@ -70,6 +75,28 @@ def described(versions: Versions, version: Version, *, base: str, title: str = "
     }
 
 
+class _Generating(GenerateJsonSchema):
+    """Pydantic's schemas, but for what they leave out: how many digits a decimal number has, and what it is as a text."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        found = super().decimal_schema(schema)
+        places, digits = schema.get("decimal_places"), schema.get("max_digits")
+        least, above = schema.get("ge"), schema.get("gt")
+        whole = None if digits is None else digits - (places or 0)
+        for one in found["anyOf"]:
+            if one["type"] == "number":
+                if places is not None:
+                    one["multipleOf"] = 10**-places
+                if whole is not None and not {"maximum", "exclusiveMaximum"} & one.keys():
+                    one["exclusiveMaximum"] = 10**whole
+            else:
+                sign = "" if any(bound is not None and bound >= 0 for bound in (least, above)) else "-?"
+                some = "(?=.*[1-9])" if above == 0 else ""
+                after = "" if places == 0 else f"([.][0-9]{{1,{'' if places is None else places}}})?"
+                one["pattern"] = f"^{some}{sign}[0-9]{{1,{'' if whole is None else whole}}}{after}$"
+        return found
+
+
 def _writing(
     told: Explanation, place: Mapping[str, Any], shape: type[Event], *, preview: bool = False
 ) -> dict[str, Any]:
@@ -81,6 +108,7 @@ def _writing(
         "additionalProperties": False,
         "required": ["input"],
         "properties": {"input": dict(place), **_BESIDE},
+        "allOf": [_ONE, _LATE],
     }
     example = next(iter(examples(shape)), None)
     content: dict[str, Any] = {"schema": body}
@@ -88,25 +116,38 @@ def _writing(
         content["example"] = {"input": parsed(canonical(example))}
     needs = f" Needs the right {told.requires!r}." if told.requires else ""
     refused = f" May be rejected with {', '.join(codes)}." if codes else ""
-    answer = (
-        {"200": _answer("What it would do", "Preview")} if preview else {"201": _answer("It is committed", "Committed")}
-    )
+    done = {"201": {**_answer("It is committed", "Committed"), "links": _AFTERWARDS}}
+    shown = {"200": {**_answer("What it would do", "Preview"), "links": {"commit": _committing(told.kind)}}}
     return {
         "operationId": f"{'preview' if preview else 'dispatch'}-{told.kind}",
         "summary": f"Preview: {first}" if preview else first,
         "description": f"{more.strip()}{needs}{refused}".strip(),
         "parameters": [_VERSION, _REHEARSE] if preview else [_VERSION, _KEY],
         "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": answer | _problems((*words, *(() if preview else ("key-missing", "key-reused")))),
+        "responses": (shown if preview else done)
+        | _problems((*words, *(() if preview else ("key-missing", "key-reused")))),
         "x-kind": told.kind,
         "x-rejections": codes,
     }
 
 
-def _stating(told: Explanation, held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of what a form asks before it is sent: the event's fields are the query's."""
+def _committing(kind: str) -> dict[str, Any]:
+    """Return the link from a preview to the request that commits that very plan."""
+    return {
+        "operationId": f"dispatch-{kind}",
+        "requestBody": {"input": "$request.body#/input", "preview": "$response.body#/preview"},
+        "description": "Commit that very plan, or nothing.",
+    }
+
+
+def _stating(told: Explanation, held: Mapping[str, Any], needs: Collection[str]) -> dict[str, Any]:
+    """Return the description of what a form asks before it is sent: the event's fields are the query's.
+
+    Args:
+        needs: Fields without which it is not answered.
+    """
     fields = [
-        {"name": name, "in": "query", "schema": schema if schema.get("type") in _PLAIN else {"type": "string"}}
+        {"name": name, "in": "query", "required": name in needs, **_queried(schema)}
         for name, schema in held["properties"].items()
     ]
     words = ("denied", "unrepresentable", "shape-newer", "not-storable")
@@ -117,6 +158,15 @@ def _stating(told: Explanation, held: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": [_VERSION, *fields],
         "responses": {"200": _answer(what, "State"), **_problems((*_READING, *words))},
     }
+
+
+def _queried(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a field is told in a query: as a text where one stands for it, else as JSON; never as null."""
+    some = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    of = some[0] if len(some) == 1 else {"anyOf": some}
+    if all(one.get("type") in _PLAIN for one in some):
+        return {"schema": of}
+    return {"content": {"application/json": {"schema": of}}}
 
 
 def _answer(what: str, schema: str) -> dict[str, Any]:
@@ -180,7 +230,7 @@ def _reading() -> dict[str, Any]:
                 }
             }
             for name, what, schema, body, words in (
-                ("replay", "Decide an event again", "Decision", "Otherwise", ()),
+                ("replay", "Decide an event again", "Decision", "Again", ()),
                 ("diff", "How two ways to decide an event differ", "Difference", "Otherwise", ()),
                 ("correct", "Perform a difference, and nothing else", "Correction", "Correcting", _CORRECTING),
             )
@@ -245,6 +295,15 @@ _KEY = {
     "description": "The caller's own name of the request: sent again with the same one, it happens once.",
     "schema": {"type": "string", "minLength": 1, "pattern": "^[!-~]+$"},
 }
+_AFTERWARDS = {
+    name: {"operationId": name, "parameters": {"id": "$response.body#/event"}, "description": what}
+    for name, what in (
+        ("event", "The event with everything that followed."),
+        ("replay", "Decide it again."),
+        ("diff", "What another version or input would have made of it."),
+        ("correct", "Perform such a difference."),
+    )
+}
 _REHEARSE = {"name": "rehearse", "in": "query", "schema": {"type": "string", "enum": ["0", "1"]}}
 _WHICH = {"name": "version", "in": "query", "schema": _DATE}
 _SINCE = {"name": "since", "in": "query", "schema": _DATE}
@@ -289,7 +348,13 @@ _WHO = {"handler": _TEXT, "date": _DATE}
 _STEPS = _list(_object(step=_TEXT, sort=_TEXT, of=_TEXT, row=_or_null(_TEXT), values=_OBJECT, **_WHO))
 _PLAIN = frozenset({"string", "integer", "number", "boolean"})
 _PRINTS = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _TEXT}}
-_BOTH = {"dependentRequired": {"base": ["version"]}}
+_NULL = {"type": "null"}
+_ONE = {"anyOf": [{"properties": {"expects": _NULL}}, {"properties": {"preview": _NULL}}]}
+"""A preview says what it expects."""
+_LATE = {"anyOf": [{"properties": {"at": _NULL}}, {"required": ["reason"], "properties": {"reason": {"not": _NULL}}}]}
+"""Whoever back-dates says why."""
+_BOTH = {"anyOf": [{"properties": {"base": _NULL}}, {"required": ["version"], "properties": {"version": _DATE}}]}
+"""A base is compared with a version."""
 _OTHERWISE = {"version": _or_null(_DATE), "base": _or_null(_DATE), "input": _or_null(_OBJECT)}
 _VERSION_TOLD = _object(
     version=_DATE, title=_TEXT, **dict.fromkeys(("deprecated", "sunset", "retired"), _or_null(_INSTANT))
@@ -348,6 +413,7 @@ _SCHEMAS: Mapping[str, Any] = {
         effects=_list(_OBJECT),
         masked={"type": "boolean"},
     ),
+    "Again": {"type": "object", "additionalProperties": False, "properties": {"version": _or_null(_DATE)}},
     "Otherwise": {"type": "object", "additionalProperties": False, "properties": _OTHERWISE, **_BOTH},
     "Correcting": {
         "type": "object",
