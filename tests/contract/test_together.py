@@ -243,6 +243,29 @@ def test_a_refusal_stays_recorded_where_a_savepoint_is_rolled_back(shop: Shop) -
     assert (stock(shop), shop.outcomes()) == (6, ["rejected"])
 
 
+def test_what_joins_a_long_session_again_and_again_is_heard_each_time_and_leaves_nothing_on_it(shop: Shop) -> None:
+    runner = shop.colour.runner
+    if not isinstance(runner, Runner):
+        pytest.skip("what listens is on the session within, which is the same")
+    shop.put(Product("tea", 5))
+
+    with shop.session() as session:
+        heard = []
+        for _ in range(3):
+            with pytest.raises(Rejected), shop.together(session) as tx:
+                tx.dispatch(Sell(product="tea", quantity=9), actor="till")
+            with shop.together(session) as tx:
+                tx.dispatch(Sell(product="tea", quantity=1), actor="till")
+            session.rollback()
+            session.connection(execution_options={"isolation_level": "SERIALIZABLE"} if shop.postgres else {})
+            heard.append(
+                [len(list(getattr(session.dispatch, one))) for one in ("after_commit", "after_transaction_end")]
+            )
+
+    assert heard == [[1, 1]] * 3
+    assert (stock(shop), shop.outcomes()) == (5, ["rejected"] * 3)
+
+
 def test_of_a_registry_the_threads_own_session_is_joined(shop: Shop) -> None:
     runner = shop.colour.runner
     if not isinstance(runner, Runner):

@@ -24,7 +24,7 @@ from dateline.sql.together import closing, opening, refused_inside
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session
-    from sqlalchemy.orm import Session, scoped_session
+    from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 __all__ = ["AsyncTogether", "Together", "async_together", "together"]
 
@@ -56,8 +56,26 @@ def _after(session: Any, path: Path, again: Callable[[], object]) -> None:
 
     A session that is closed, as where an exception leaves its block, ends without a word of a rollback; and one to a savepoint is no end.
     """
-    event.listen(session, "after_commit", lambda _: path.bell.ring(), once=True)
-    event.listen(session, "after_transaction_end", lambda _, ended: ended.parent or again())
+    joined: list[tuple[Path, Callable[[], object]]] | None = session.info.get(_JOINED)
+    if joined is None:
+        # Once for each session, which may live as long as its program: SQLAlchemy keeps listeners as long.
+        joined = session.info[_JOINED] = []
+        event.listen(session, "after_commit", lambda _: _rung(joined))
+        event.listen(session, "after_transaction_end", lambda _, ended: _ended(joined, ended))
+    joined.append((path, again))
+
+
+_JOINED = "dateline.joined"
+
+
+def _rung(joined: list[tuple[Path, Callable[[], object]]]) -> None:
+    for path, _ in joined:
+        path.bell.ring()
+
+
+def _ended(joined: list[tuple[Path, Callable[[], object]]], ended: SessionTransaction) -> None:
+    while joined and ended.parent is None:
+        joined.pop(0)[1]()
 
 
 def _unbegun(driver: Any) -> bool:
