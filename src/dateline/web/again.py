@@ -9,7 +9,7 @@ from dateline.core import effective
 from dateline.core.diff import Diff
 from dateline.core.model import personal_within
 from dateline.errors import Denied, Malformed, StaleDiff
-from dateline.web.asked import Again, Correcting, Otherwise, id_of, read, reason_of
+from dateline.web.asked import Correcting, Otherwise, Replaying, id_of, read, reason_of
 from dateline.web.call import Answer, Call, Shows
 from dateline.web.caller import UNMASK
 from dateline.web.problem import Explained
@@ -20,7 +20,7 @@ __all__ = ["correct", "diff", "replay"]
 
 async def replay(call: Call) -> Answer:
     """Decide an event again, of what it saw; nothing is written."""
-    asked = await read(call, Again)
+    asked = await read(call, Replaying)
     id = id_of(call)
     made = await call.runner.replay(id, asked.version, tenant=call.caller.tenant)
     told = {

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
+import json
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -18,18 +17,18 @@ from dateline.core.canon import canonical
 from dateline.core.event import Event
 from dateline.core.meta import Reason
 from dateline.core.model import faults
-from dateline.core.parse import exact, unambiguous
+from dateline.core.scan import exact, unambiguous
 from dateline.errors import Malformed, NoSuchEvent, NotCanonical
 from dateline.web.call import Call
 from dateline.web.problem import Unserved
 
 __all__ = [
-    "Again",
     "Asked",
     "Because",
     "Correcting",
     "Moving",
     "Otherwise",
+    "Replaying",
     "cut_of",
     "date_of",
     "id_of",
@@ -49,9 +48,6 @@ MOST = 100
 
 _ROOM = 64 * 2**10
 """Bytes of a body beside the event's own."""
-
-_LONGEST = 32
-"""Characters of a number that may be whole though it has a point."""
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -99,7 +95,7 @@ class Moving(BaseModel):
     reason: str | Because | None = None
 
 
-class Again(BaseModel):
+class Replaying(BaseModel):
     """How a recorded event is decided again.
 
     Args:
@@ -111,7 +107,7 @@ class Again(BaseModel):
     version: date | None = None
 
 
-class Otherwise(Again):
+class Otherwise(Replaying):
     """Another way to decide a recorded event: under another version, or with another input.
 
     Args:
@@ -168,7 +164,6 @@ async def read_event(call: Call) -> tuple[Asked, Event]:
                 event: Event = both.input  # type: ignore[assignment]  # what an envelope has in this place
                 canonical(event)
                 return both, event
-    body = _whole(body)
     asked, kept = _read(body, Asked)
     event = call.runner.event(call.of, asked.input, version=day)
     if not kept:
@@ -198,38 +193,32 @@ async def _body(call: Call) -> bytes:
 def _read(body: bytes, what: type[B]) -> tuple[B, bool]:
     """Return what a body says, and whether all digits of its numbers are kept."""
     try:
-        found = what.model_validate_json(body)
+        # As it came: what `_whole` makes of it has each name once, and the digits that were read.
+        kept = unambiguous(body)
+    except (ValueError, RecursionError):
+        kept = True
+    try:
+        return what.model_validate_json(_whole(body)), kept
     except ValidationError as error:
-        again = _whole(body)
-        if again != body:
-            return _read(again, what)
         raise faults("request", error) from None
-    return found, unambiguous(body)
-
-
-_NUMBER = re.compile(
-    rb'"(?:[^"\\]|\\(?s:.|\Z))*+(?:"|\Z)|(?<![\w.+-])(-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d{1,3}+)?+)(?![\w.+-])'
-)
-"""A text, also one without an end, so that it is gone through once; or a number."""
 
 
 def _whole(body: bytes) -> bytes:
-    """Return a body with its whole numbers written as such: 1.0 as 1, which is how it would be recorded.
+    """Return a body with its whole numbers written as such: 1.0 as 1, which is how it would be recorded; what is no JSON, as it is.
 
     JSON knows one sort of number, and some languages write 1.0 where one is meant; 1.5, "1" and true stay what they are.
 
     Source: JSON Schema 2020-12, section 4.2.3; RFC 8785, section 3.2.2.3; RFC 7493 (I-JSON), section 2.2, for the bound.
     """
 
-    def written(found: re.Match[bytes]) -> bytes:
-        told = found[1]
-        if told is None or told.isdigit() or len(told) > _LONGEST:
-            return found[0]
-        number = Decimal(told.decode())
-        whole = abs(number) < 2**53 and number == number.to_integral_value()
-        return str(int(number)).encode() if whole else told
+    def number(told: str) -> float | int:
+        found = float(told)
+        return int(found) if found.is_integer() and abs(found) < 2**53 else found
 
-    return _NUMBER.sub(written, body)
+    try:
+        return json.dumps(json.loads(body, parse_float=number)).encode()
+    except (ValueError, RecursionError):
+        return body
 
 
 def key_of(call: Call) -> str:

@@ -230,7 +230,7 @@ def _reading() -> dict[str, Any]:
                 }
             }
             for name, what, schema, body, words in (
-                ("replay", "Decide an event again", "Decision", "Again", ()),
+                ("replay", "Decide an event again", "Decision", "Replaying", ()),
                 ("diff", "How two ways to decide an event differ", "Difference", "Otherwise", ()),
                 ("correct", "Perform a difference, and nothing else", "Correction", "Correcting", _CORRECTING),
             )
@@ -413,7 +413,7 @@ _SCHEMAS: Mapping[str, Any] = {
         effects=_list(_OBJECT),
         masked={"type": "boolean"},
     ),
-    "Again": {"type": "object", "additionalProperties": False, "properties": {"version": _or_null(_DATE)}},
+    "Replaying": {"type": "object", "additionalProperties": False, "properties": {"version": _or_null(_DATE)}},
     "Otherwise": {"type": "object", "additionalProperties": False, "properties": _OTHERWISE, **_BOTH},
     "Correcting": {
         "type": "object",
