@@ -22,7 +22,9 @@
     │   ├── BadSignature, NotInForce, WrongKind, WrongRole, SameLayer, NameTaken, NotAdditive, NotQueried, WrongColumn, BadVersion,
     │       NoSuchStep, NotEarlier, Unconvertible, DateBeforeNewest
     ├── HandlerFault           a handler that breaks a rule while it runs
-    │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, WrongValue, Unassigned, NoMeta, Impure, HandlerFailed
+    │   ├── UndeclaredStep, DuplicateKey, ClashingSteps, Unassigned, NoMeta, Impure, HandlerFailed
+    │   └── WrongValue         a value that its column cannot hold
+    │       └── WrongText      a text that no column of its sort can hold, or that is too long for it
     ├── NotCanonical           a value that has no canonical form
     ├── Unreachable            no connection to the database can be had
     │   └── Lost               the connection went away in the middle
@@ -121,6 +123,7 @@ __all__ = [
     "WrongColumn",
     "WrongKind",
     "WrongRole",
+    "WrongText",
     "WrongValue",
 ]
 
@@ -408,6 +411,13 @@ class ClashingSteps(HandlerFault):
 
 class WrongValue(HandlerFault):
     """A value that its column cannot hold."""
+
+
+class WrongText(WrongValue):
+    """A text, or bytes, that its column cannot hold: too long for it, or with what is no text.
+
+    It is mostly what somebody typed, and told to them as `NotStorable` is; an event that bounds its field refuses it with the field's name.
+    """
 
 
 class Unassigned(HandlerFault):

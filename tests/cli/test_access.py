@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -41,10 +42,10 @@ def test_who_looked_at_whom_is_listed_for_people_and_for_programs(database: str,
     lived(database)
     with Runner(database, versions=VERSIONS) as runner:
         nurse = Actor("nina", role="nurse")
-        taken = {"actor": nurse, "door": "http", "subjects": ("account:ann",)}
+        taken = Look(actor=nurse, door="http", view="accesses", subjects=("account:ann",), outcome="denied")
         runner.look(
-            Look(**taken, view="timeline", unmasked=True, reason=Reason("called in")),  # type: ignore[arg-type]
-            Look(**taken, view="accesses", outcome="denied"),  # type: ignore[arg-type]
+            replace(taken, view="timeline", unmasked=True, outcome="shown", reason=Reason("called in")),
+            taken,
             Look(actor=Actor("x\x1b[31m"), door="http", view="row", subjects=("bed:7\nroot",)),
         )
 

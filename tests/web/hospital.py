@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import FastAPI
+from sqlalchemy import String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.requests import HTTPConnection
 
@@ -63,7 +64,7 @@ class Base(DeclarativeBase):
 
 class Patient(Base):
     __tablename__ = "patient"
-    id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
     name: Mapped[str]
     doses: Mapped[int] = mapped_column(default=0)
     tenant: Mapped[str] = mapped_column(default="")

@@ -285,7 +285,8 @@ def test_what_was_decided_is_decided_again_compared_and_corrected(client: Client
     at = made.headers["location"]
 
     again = client.ask("POST", f"{at}/replay")
-    for unread in ({"base": OLD, "version": NEW}, {"input": {}}):
+    ways: tuple[dict[str, object], ...] = ({"base": OLD, "version": NEW}, {"input": {}})
+    for unread in ways:
         assert client.ask("POST", f"{at}/replay", unread).word == "malformed"
     differs = client.ask("POST", f"{at}/diff", {"input": {"dose_mg": 6}})
     shown = client.ask("POST", f"{at}/correct", {"input": {"dose_mg": 6}, "preview": True})
@@ -482,6 +483,20 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused(client: Client) -> None:
     assert client.events() == []
 
 
+def test_a_body_that_needs_reading_twice_is_refused_as_well_where_it_could_be_read_in_two_ways(client: Client) -> None:
+    client.admit()
+    twice = b'{"input": {"patient": "ann", "dose_mg": 5.0, "dose_mg": 6}}'
+    envelope = b'{"input": {"patient": "ann", "dose_mg": 5.0}, "at": null, "at": null}'
+
+    found = [client.send("prescribe", body) for body in (twice, envelope)]
+
+    assert [(one.status, one.word, one.told["problems"][0]["pointer"]) for one in found] == [
+        (400, "malformed", "dose_mg"),
+        (400, "malformed", "at"),
+    ]
+    assert [one.kind for one in client.events()] == ["admit"]
+
+
 def test_those_who_wait_leave_the_connections_to_those_for_whom_they_wait(url: str) -> None:
     with hospital(url, settings=Settings(pool=1, overflow=1)) as client, ThreadPoolExecutor(3) as waiting:
         client.admit()
@@ -566,11 +581,18 @@ def test_what_is_no_whole_number_is_refused_where_one_is_due(client: Client, dos
     assert (found.status, found.word) == (400, "malformed")
 
 
-def test_a_character_that_no_column_holds_is_no_fault_of_the_servers(client: Client) -> None:
-    body = {"input": {"patient": "an\0n", "name": "x"}}
+@pytest.mark.parametrize(
+    ("patient", "told"),
+    [
+        ("an\0n", "patient.id takes no NUL character; no database text can hold it on every database"),
+        ("a" * 201, "patient.id takes 200 characters at most, not 201"),
+    ],
+)
+def test_a_text_that_no_column_holds_is_no_fault_of_the_servers(client: Client, patient: str, told: str) -> None:
+    body = {"input": {"patient": patient, "name": "x"}}
 
     for found in (client.send("admit", body), client.ask("POST", "/api/events/admit/preview", body)):
-        assert (found.status, found.word) == (400, "not-storable")
+        assert (found.status, found.word, found.told["detail"]) == (400, "not-storable", told)
     assert client.events() == []
 
 

@@ -12,7 +12,7 @@ from dateline.cli.common import Database, Json, Paper, Versions, counted, day, l
 from dateline.cli.document import printable, text
 from dateline.cli.effects import Tenant, Who, Why
 from dateline.core.meta import Actor
-from dateline.core.pin import RIGHT
+from dateline.core.pin import RIGHT, PinCaller
 from dateline.core.tally import Tally
 from dateline.run.runner import Runner
 
@@ -89,4 +89,5 @@ def pin_(
     by = Actor(actor, rights=frozenset({RIGHT}))
     with Runner(database, versions=loaded(versions)) as runner:
         done = runner.pin(caller, version, actor=by, reason=reason, tenant=tenant)
-    write(f"{printable(caller)} is at {done.event.version}; recorded as event {done.seq}.")  # type: ignore[attr-defined]
+    assert isinstance(done.event, PinCaller)
+    write(f"{printable(caller)} is at {done.event.version}; recorded as event {done.seq}.")

@@ -29,6 +29,7 @@ from dateline.errors import (
     Unanswerable,
     UnknownKind,
     Unreachable,
+    WrongText,
 )
 
 __all__ = ["PROBLEMS", "TYPE", "Problem", "problem"]
@@ -66,7 +67,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
 }
 """Every type of problem: its status and its title."""
 
-AGAIN = {"contention": "1", "unavailable": "5"}
+_AGAIN = {"contention": "1", "unavailable": "5"}
 """After how many seconds a client may try again."""
 
 
@@ -119,7 +120,7 @@ def problem(error: DatelineError) -> Problem:
     A fault of the server's is told without its words, which belong to those who run it: log the error.
     """
     word, detail, facts = _meaning(error)
-    return Problem(word, detail, facts, {"retry-after": AGAIN[word]} if word in AGAIN else {})
+    return Problem(word, detail, facts, {"retry-after": _AGAIN[word]} if word in _AGAIN else {})
 
 
 def _meaning(error: DatelineError) -> tuple[str, str, dict[str, Any]]:
@@ -133,6 +134,9 @@ def _meaning(error: DatelineError) -> tuple[str, str, dict[str, Any]]:
     for kinds, word in _WORDS:
         if isinstance(error, kinds):
             return word, str(error), {}
+    if isinstance(error, WrongText):
+        # Not where the handler stands, which is for those who run it.
+        return "not-storable", str(error.__cause__ or error), {}
     if isinstance(error, Contention):
         return "contention", "others won every try", {}
     if isinstance(error, Unreachable | Unable | NotMigrated | MissingTable):

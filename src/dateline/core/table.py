@@ -16,7 +16,7 @@ from uuid import UUID
 
 from dateline.core.canon import canonical, plain
 from dateline.core.model import PERSONAL, place
-from dateline.errors import WrongColumn, WrongValue
+from dateline.errors import WrongColumn, WrongText, WrongValue
 
 __all__ = ["PLAIN", "SURE", "Column", "Lift", "Lower", "Table", "row_key", "table_of"]
 
@@ -53,7 +53,7 @@ class Column:
         """Refuse a value that the column cannot hold.
 
         Raises:
-            WrongValue: Naming table, column, and what it takes; never the value.
+            WrongValue: Naming table, column, and what it takes; never the value. `WrongText` for texts and bytes of the right type.
         """
         if value is None:
             if not self.nullable:
@@ -69,7 +69,7 @@ class Column:
         if takes is str:
             self._text(table, value)
         elif takes is bytes and self.length is not None and len(value) > self.length:
-            raise WrongValue(f"{table}.{self.name} takes {self.length} bytes at most, not {len(value)}")
+            raise WrongText(f"{table}.{self.name} takes {self.length} bytes at most, not {len(value)}")
         elif self.aware is not None and isinstance(value, datetime) and (value.tzinfo is not None) != self.aware:
             raise WrongValue(f"{table}.{self.name} takes {'aware' if self.aware else 'naive'} instants only")
         elif found in (float, Decimal) and isnan(value):
@@ -87,16 +87,16 @@ class Column:
 
     def _text(self, table: str, value: str) -> None:
         if self.length is not None and len(value) > self.length:
-            raise WrongValue(f"{table}.{self.name} takes {self.length} characters at most, not {len(value)}")
+            raise WrongText(f"{table}.{self.name} takes {self.length} characters at most, not {len(value)}")
         if "\0" in value:
-            raise WrongValue(
+            raise WrongText(
                 f"{table}.{self.name} takes no NUL character; no database text can hold it on every database"
             )
         if not value.isascii():
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise WrongValue(f"{table}.{self.name} takes no lone surrogates; they are no text") from None
+                raise WrongText(f"{table}.{self.name} takes no lone surrogates; they are no text") from None
 
 
 @dataclass(frozen=True, slots=True)

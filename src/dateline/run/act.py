@@ -12,12 +12,12 @@ from uuid import UUID
 from dateline.core.event import Event
 from dateline.core.meta import Actor
 from dateline.core.outcome import Committed
-from dateline.core.request import Flow, Pause
-from dateline.errors import Conflict, Malformed, NotInState
+from dateline.core.request import Flow
+from dateline.errors import Malformed, NotInState
 from dateline.run.path import Given, Path
 from dateline.sql.standing import Standing
 from dateline.sql.statement import Batch, Statement
-from dateline.sql.together import closing, opening
+from dateline.sql.together import alone
 
 __all__ = ["RIGHT", "ApproveEffect", "CancelEffect", "ResumeTrail", "RetryEffect", "acting", "resuming"]
 
@@ -100,48 +100,42 @@ def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Commi
         )
     queue, dialect = Standing(path.store.dialect), path.store.dialect
     place = (given.get("tenant", ""), int(met[1]), int(met[2]))
-    tries = 0
-    while True:
-        try:
-            found = yield from queue.found(*place)
-            if found is None:
-                raise NotInState(f"there is no effect {effect}")
-            id, kind, event, about, state = found
-            asked: Any = act(effect=effect, id=id, of=kind, state=state, about=about)
-            told: Given = {"cause": event, **given}
-            if RIGHT not in Actor.of(given["actor"]).rights:
-                # Refused as every request is, and recorded.
-                return (yield from path.dispatching(asked, told))
-            yield from opening(dialect, own=True, idle=True)
-            fits = yield from queue.act(*place, before=act.__before__, after=act.__after__)
-            if not fits:
-                yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
-                states = ", ".join(
-                    dict.fromkeys("retrying" if one == "due" and act is RetryEffect else one for one in act.__before__)
-                )
-                raise NotInState(f"effect {effect} ({kind}) is {state}; {act.__done__} can be what is {states}")
-            done = yield from path.dispatching(asked, told, joined=True)
-            yield from closing(own=True)
-            return done
-        except Conflict:
-            tries += 1
-            yield Pause(tries)
+    found = yield from queue.found(*place)
+    if found is None:
+        raise NotInState(f"there is no effect {effect}")
+    id, kind, event, about, _ = found
+    told: Given = {"cause": event, **given}
+
+    def asked(state: str) -> Any:
+        return act(effect=effect, id=id, of=kind, state=state, about=about)
+
+    if RIGHT not in Actor.of(given["actor"]).rights:
+        # Refused as every request is, and recorded.
+        return (yield from path.dispatching(asked(found[-1]), told))
+
+    def work() -> Flow[Committed]:
+        *_, state = (yield from queue.found(*place)) or found
+        fits = yield from queue.act(*place, before=act.__before__, after=act.__after__)
+        if not fits:
+            yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
+            states = ", ".join(
+                dict.fromkeys("retrying" if one == "due" and act is RetryEffect else one for one in act.__before__)
+            )
+            raise NotInState(f"effect {effect} ({kind}) is {state}; {act.__done__} can be what is {states}")
+        return (yield from path.dispatching(asked(state), told, joined=True))
+
+    return (yield from alone(dialect, work))
 
 
 def resuming(path: Path, incarnation: UUID, given: Given) -> Flow[Committed]:
     """Put all that would be sent on hold, and begin a new incarnation."""
     queue, dialect = Standing(path.store.dialect), path.store.dialect
-    tries = 0
-    while True:
-        try:
-            if RIGHT not in Actor.of(given["actor"]).rights:
-                return (yield from path.dispatching(ResumeTrail(held=0), given))
-            yield from opening(dialect, own=True, idle=True)
-            held = yield from queue.hold()
-            yield from queue.begin_anew(incarnation)
-            done = yield from path.dispatching(ResumeTrail(held=held), given, joined=True)
-            yield from closing(own=True)
-            return done
-        except Conflict:
-            tries += 1
-            yield Pause(tries)
+    if RIGHT not in Actor.of(given["actor"]).rights:
+        return (yield from path.dispatching(ResumeTrail(held=0), given))
+
+    def work() -> Flow[Committed]:
+        held = yield from queue.hold()
+        yield from queue.begin_anew(incarnation)
+        return (yield from path.dispatching(ResumeTrail(held=held), given, joined=True))
+
+    return (yield from alone(dialect, work))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import date
+from typing import Protocol, Unpack
 
+from dateline.core.internal import bounded
 from dateline.core.meta import Actor
 from dateline.core.outcome import Committed
 from dateline.core.pin import RIGHT, Pin, PinCaller, subject_of
-from dateline.core.request import Flow, Pause
+from dateline.core.request import Flow
 from dateline.core.version import Version
-from dateline.errors import Conflict, Malformed, UnknownVersion
+from dateline.errors import Malformed, UnknownVersion
 from dateline.run.path import Given, Path
-from dateline.sql.statement import Batch, Statement
-from dateline.sql.together import closing, opening
+from dateline.sql.together import alone
 from dateline.sql.trail import MOST, Filters
 
-__all__ = ["first_pinned", "pinned", "pinning", "pins"]
+__all__ = ["Pins", "first_pinned", "pinned", "pinning", "pins"]
 
 _KIND = PinCaller.__kind__
 
@@ -77,26 +80,21 @@ def _moved(path: Path, caller: str, asked: date | str | None, given: Given) -> F
     version = _standing(path, asked)
     if not isinstance(caller, str) or not 0 < len(caller) <= 300:
         raise Malformed("a caller's name is a text of 1 to 300 characters")
-    tries = 0
-    while True:
-        try:
-            if RIGHT not in Actor.of(given["actor"]).rights:
-                # Refused as every request is, and recorded.
-                return (yield from path.dispatching(PinCaller(caller=caller, version=version.date), given))
-            yield from opening(path.store.dialect, own=True, idle=True)
-            before = yield from pinned(path, caller, given.get("tenant", ""), joined=True)
-            if asked is None and before is not None:
-                yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
-                return None
-            was = None if before is None else before.version
-            event = PinCaller(caller=caller, version=version.date, before=was)
-            done = yield from path.dispatching(event, given, joined=True)
-            yield from closing(own=True)
-            path.bell.ring()
-            return done
-        except Conflict:
-            tries += 1
-            yield Pause(tries)
+    if RIGHT not in Actor.of(given["actor"]).rights:
+        # Refused as every request is, and recorded.
+        return (yield from path.dispatching(PinCaller(caller=caller, version=version.date), given))
+
+    def work() -> Flow[Committed | None]:
+        before = yield from pinned(path, caller, given.get("tenant", ""), joined=True)
+        if asked is None and before is not None:
+            return None
+        was = None if before is None else before.version
+        event = PinCaller(caller=caller, version=version.date, before=was)
+        return (yield from path.dispatching(event, given, joined=True))
+
+    done = yield from alone(path.store.dialect, work)
+    path.bell.ring()
+    return done
 
 
 def _standing(path: Path, asked: date | str | None) -> Version:
@@ -111,3 +109,37 @@ def _standing(path: Path, asked: date | str | None) -> Version:
             f"{found.date} was retired {found.retired.isoformat()}; pin to {newest}, or a date between"
         )
     return found
+
+
+class _Asking(Protocol):
+    def __call__(self, caller: str, /, **given: Unpack[Given]) -> Awaitable[Pin]: ...
+
+
+class Pins:
+    """At which version callers are, asked for once a second: who is moved through another server is moved here no later than that.
+
+    Args:
+        ask: Tells where a caller stands, and pins them at their first call.
+    """
+
+    FRESH = 1.0
+    """Seconds."""
+
+    def __init__(self, ask: _Asking) -> None:
+        self._ask = ask
+        self._known: dict[tuple[str, str], tuple[float, date]] = {}
+
+    async def of(self, caller: str, /, **given: Unpack[Given]) -> date:
+        """Return where a caller stands."""
+        place = (given.get("tenant", ""), caller)
+        now = time.monotonic()
+        if place in self._known and now - self._known[place][0] < self.FRESH:
+            return self._known[place][1]
+        pin = await self._ask(caller, **given)
+        self._known[place] = (now, pin.version)
+        bounded(self._known, 10_000)
+        return pin.version
+
+    def forget(self, tenant: str, caller: str) -> None:
+        """Ask anew at the next call: somebody was moved."""
+        self._known.pop((tenant, caller), None)

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from dateline.core.draft import Draft
-from dateline.core.request import Ending, Flow
-from dateline.errors import NotSerializable
+from dateline.core.request import Ending, Flow, Pause
+from dateline.errors import Conflict, NotSerializable
 from dateline.sql.dialect import Dialect
 from dateline.sql.postgres import SESSION
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.store import SqlStore
 
-__all__ = ["closing", "opening", "refused_inside"]
+__all__ = ["alone", "closing", "opening", "refused_inside"]
+
+
+R = TypeVar("R")
+
+
+def alone(dialect: Dialect, work: Callable[[], Flow[R]]) -> Flow[R]:
+    """Do work in a transaction of its own; all of it again where another writer came first."""
+    tries = 0
+    while True:
+        try:
+            yield from opening(dialect, own=True, idle=True)
+            done = yield from work()
+            yield from closing(own=True)
+        except Conflict:
+            tries += 1
+            yield Pause(tries)
+        else:
+            return done
 
 
 def opening(dialect: Dialect, *, own: bool, idle: bool) -> Flow[None]:

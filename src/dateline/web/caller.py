@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from dateline.core.internal import bounded
-from dateline.core.meta import Actor, Origin
-from dateline.run.runner import AsyncRunner
+from dateline.core.meta import Actor
 
-__all__ = ["UNMASK", "Authenticate", "Caller", "Pins", "called"]
+__all__ = ["UNMASK", "Authenticate", "Caller", "called", "same_host"]
 
 UNMASK = "unmask"
 """The right to see personal values."""
@@ -59,28 +57,10 @@ async def called(authenticate: Authenticate, connection: HTTPConnection) -> Call
     return await found if inspect.isawaitable(found) else found
 
 
-class Pins:
-    """At which version callers are, asked for once a second: who is moved through another server is moved here no later than that."""
-
-    FRESH = 1.0
-    """Seconds."""
-
-    def __init__(self, runner: AsyncRunner) -> None:
-        self._runner = runner
-        self._known: dict[tuple[str, str], tuple[float, date]] = {}
-
-    async def of(self, caller: Caller, origin: Origin) -> date:
-        """Return where a caller stands; at their first call they are pinned."""
-        place = (caller.tenant, caller.name)
-        asked, version = self._known.get(place, (0.0, date.min))
-        now = time.monotonic()
-        if now - asked < self.FRESH and version != date.min:
-            return version
-        pin = await self._runner.pinned(caller.name, actor=caller.actor, tenant=caller.tenant, origin=origin)
-        self._known[place] = (now, pin.version)
-        bounded(self._known, 10_000)
-        return pin.version
-
-    def forget(self, tenant: str, name: str) -> None:
-        """Ask anew at the next call: somebody was moved."""
-        self._known.pop((tenant, name), None)
+def same_host(connection: HTTPConnection) -> bool:
+    """Tell whether no page of another host asks: browsers send cookies along to whatever host a page names, and say whose page it is."""
+    origin = connection.headers.get("origin")
+    try:
+        return origin is None or urlsplit(origin).netloc == connection.headers.get("host", "")
+    except ValueError:
+        return False

@@ -24,10 +24,11 @@ from dateline.core.access import Look
 from dateline.core.version import Version
 from dateline.errors import DatelineError, HandlerFailed, HandlerFault, UnknownVersion
 from dateline.run import log, trace
+from dateline.run.pin import Pins
 from dateline.run.runner import AsyncRunner
 from dateline.web.asked import uuid_of
 from dateline.web.call import Answer, Call, Route, Shows, origin_of
-from dateline.web.caller import Authenticate, Caller, Pins, called
+from dateline.web.caller import Authenticate, Caller, called, same_host
 from dateline.web.problem import Explained, Unserved, answer
 
 __all__ = ["Face"]
@@ -57,7 +58,7 @@ class Face(ABC):
     def __init__(self, runner: AsyncRunner, authenticate: Authenticate) -> None:
         self.runner = runner
         self._authenticate = authenticate
-        self.pins = Pins(runner)
+        self.pins = Pins(runner.pinned)
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -169,7 +170,9 @@ class Face(ABC):
         """
         named = caller.version
         if named is None:
-            named = await self.pins.of(caller, origin_of(request, caller))
+            named = await self.pins.of(
+                caller.name, actor=caller.actor, tenant=caller.tenant, origin=origin_of(request, caller)
+            )
         asked = request.headers.get("dateline-version")
         # A date, and nothing else that `choose` takes: a word for the newest would fall forward with it.
         found = self.runner.versions.asked(asked or named)
@@ -254,9 +257,7 @@ def _own(request: Request) -> None:
     if request.method != "POST" or "idempotency-key" in headers:
         # Other methods, and a header that is nobody's but ours, a browser asks about before.
         return
-    origin = headers.get("origin")
-    strange = origin is not None and origin.partition("://")[2] != headers.get("host", "")
-    if strange or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+    if not same_host(request) or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind in _FORMS:
             raise Unserved("denied", "a page of another site sends this; if it is yours, have it send application/json")

@@ -17,7 +17,6 @@ from datetime import timedelta
 from logging import WARNING
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
@@ -30,7 +29,7 @@ from dateline.run import log
 from dateline.run.path import Heard, heard
 from dateline.run.runner import AsyncRunner
 from dateline.sql.feed import Wanted
-from dateline.web.caller import Authenticate, Caller, called
+from dateline.web.caller import Authenticate, Caller, called, same_host
 from dateline.web.hub import Hub, Said
 
 __all__ = ["Authorise", "Live"]
@@ -117,14 +116,8 @@ class Live:
     # Whom ----------------------------------------------------------------------------------------------------------------
 
     def _from_here(self, connection: HTTPConnection) -> bool:
-        """Tell whether a page may connect: browsers send cookies along to whatever host a page names."""
-        origin = connection.headers.get("origin")
-        if origin is None or origin in self._origins:
-            return True
-        try:
-            return urlsplit(origin).netloc == connection.headers.get("host", "")
-        except ValueError:
-            return False
+        """Tell whether a page may connect."""
+        return connection.headers.get("origin") in self._origins or same_host(connection)
 
     async def _allowed(self, caller: Caller, wanted: Wanted) -> bool:
         """Tell whether a caller may hear of that; who may not is on record with the try."""

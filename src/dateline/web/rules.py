@@ -7,7 +7,7 @@ from typing import Any
 
 from dateline.core.catalogue import explained
 from dateline.core.history import chapters
-from dateline.core.pin import RIGHT, Pin
+from dateline.core.pin import RIGHT, Pin, PinCaller
 from dateline.core.tally import Tally
 from dateline.errors import Denied, Malformed
 from dateline.web.asked import Moving, date_of, number_of, read, reason_of
@@ -132,7 +132,8 @@ async def pin(call: Call) -> Answer:
     asked = await read(call, Moving)
     name = call.request.path_params["caller"]
     done = await call.runner.pin(name, asked.version, **call.given(reason_of(asked.reason)))
-    return Answer({"caller": name, "version": done.event.version, "event": done.event_id, "seq": done.seq})  # type: ignore[attr-defined]
+    assert isinstance(done.event, PinCaller)
+    return Answer({"caller": name, "version": done.event.version, "event": done.event_id, "seq": done.seq})
 
 
 async def changelog(call: Call) -> Answer:

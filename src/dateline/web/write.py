@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
-from dateline.core.canon import canonical
 from dateline.core.event import Event
 from dateline.core.model import personal_fields
 from dateline.core.promise import Promise
-from dateline.errors import Denied, Malformed, Refused, StaleSnapshot, WrongValue
+from dateline.errors import Denied, Malformed, Refused, StaleSnapshot
 from dateline.run.path import Given
 from dateline.web.asked import key_of, kind_of, read_event, reason_of, word_of
 from dateline.web.call import Answer, Call, Shows
 from dateline.web.caller import UNMASK
-from dateline.web.problem import Explained, Unserved
+from dateline.web.problem import Explained
 from dateline.web.view import committed, fingerprinted, looked_at, previewed
 
 __all__ = ["dispatch", "preview"]
@@ -28,8 +25,7 @@ async def dispatch(call: Call) -> Answer:
     event, given = await _asked(call)
     given["key"] = key
     try:
-        with _columns(event):
-            done = await call.runner.dispatch(event, **given)
+        done = await call.runner.dispatch(event, **given)
     except StaleSnapshot as stale:
         raise await _anew(call, event, stale) from None
     return Answer(committed(done), status=201, headers={"location": f"{call.base}/events/{done.event_id}"})
@@ -39,32 +35,13 @@ async def preview(call: Call) -> Answer:
     """Tell what an event would do, and write nothing."""
     rehearse = word_of(call, "rehearse", ("0", "1")) == "1"
     event, given = await _asked(call)
-    with _columns(event):
-        made = await call.runner.preview(event, rehearse=rehearse, **given)
+    made = await call.runner.preview(event, rehearse=rehearse, **given)
     if isinstance(made, StaleSnapshot):
         raise await _anew(call, event, made)
     if isinstance(made, Refused):
         raise Explained(made, shows=Shows("preview", event.subjects, denied=isinstance(made, Denied)))
     told = previewed(made, call.runner.promise(made), call.runner.versions, unmask=call.caller.unmasked)
     return Answer(told, Shows("preview", looked_at(made)))
-
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-
-
-@contextmanager
-def _columns(event: Event) -> Iterator[None]:
-    """Tell whoever sent a NUL character that no column holds it; a handler that writes it is not at fault.
-
-    Raises:
-        Unserved: In place of the handler's fault.
-    """
-    try:
-        yield
-    except WrongValue:
-        if _NUL.search(canonical(event)):
-            raise Unserved("not-storable", "a text has a NUL character, which no column holds") from None
-        raise
 
 
 async def _asked(call: Call) -> tuple[Event, Given]:
