@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dateline.console import pages
+from dateline.console.pages import event, overview, row, rules, subject
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
 from dateline.errors import DatelineError
@@ -68,20 +68,20 @@ class Console(Face):
     DOOR: ClassVar[str] = "console"
 
     PAGES: ClassVar[Mapping[str, tuple[str, Route]]] = {
-        "start": ("/", pages.start),
-        "subject": ("/subjects/{subject:anything}", pages.subject),
-        "event": ("/events/{id}", pages.event),
-        "compare": ("/events/{id}/compare", pages.compare),
-        "row": ("/rows/{table}/{key:anything}", pages.row),
-        "catalogue": ("/kinds", pages.catalogue),
-        "kind": ("/kinds/{kind}", pages.kind),
-        "changes": ("/changelog", pages.changes),
+        "start": ("/", overview.start),
+        "subject": ("/subjects/{subject:anything}", subject.subject),
+        "event": ("/events/{id}", event.event),
+        "compare": ("/events/{id}/compare", event.compare),
+        "row": ("/rows/{table}/{key:anything}", row.row),
+        "catalogue": ("/kinds", rules.catalogue),
+        "kind": ("/kinds/{kind}", rules.kind),
+        "changes": ("/changelog", rules.changes),
     }
     """Every page: its path, and what makes its document."""
 
     ROUTES: ClassVar[Mapping[str, tuple[str, str, Route]]] = {
         "style": ("GET", "/console.css", _style),
-        "picture": ("GET", "/kinds/{kind}/cascade.svg", pages.picture),
+        "picture": ("GET", "/kinds/{kind}/cascade.svg", rules.picture),
         # Before the pages: what is called so is the document.
         **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items() if path != "/"},
         **{name: ("GET", path, work) for name, (path, work) in PAGES.items()},
@@ -95,6 +95,7 @@ class Console(Face):
         self._pages = Environment(
             loader=PackageLoader("dateline.console"),
             autoescape=True,
+            undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
