@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 from dateline import Event, Plan, Reject, Update, Versions, Yields, check, decide, handler
 from dateline.core.canon import DEEPEST
@@ -155,6 +156,70 @@ def test_where_no_number_is_exact_digits_beyond_a_floats_do_no_harm() -> None:
         ratio: float
 
     assert read('{"ratio": 0.1000000000000000055511}', Measure) == Measure(ratio=0.1)
+
+
+class Booked(Event, kind="booked"):
+    day: date
+    at: AwareDatetime | None = None
+    weeks: dict[str, list[date]] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize("number", ["0", "7", "-1", "+3", "0.5", "20240701", "1719826200"])
+@pytest.mark.parametrize(
+    ("where", "path", "told"),
+    [
+        ({"day": ...}, "day", "Input should be a valid date, such as 2024-07-01"),
+        ({"at": ...}, "at", "Input should be a valid datetime, such as 2024-07-01T09:30:00Z"),
+        (
+            {"weeks": {"first": ["2024-07-01", ...]}},
+            "weeks.first.1",
+            "Input should be a valid date, such as 2024-07-01",
+        ),
+    ],
+    ids=["date", "instant", "within"],
+)
+def test_a_number_written_as_a_text_is_no_date_and_no_instant(number: str, where: Any, path: str, told: str) -> None:
+    body = json.dumps({"day": "2024-07-01", **where}, default=lambda _: number).replace("Ellipsis", number)
+
+    with pytest.raises(Malformed) as refused:
+        read(body, Booked)
+
+    assert refused.value.problems == ((path, told),)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"day": "2024-07-01T00:00:00Z"},
+        {"day": "2024-7-1"},
+        {"day": "2024-07-01", "at": "2024-07-01"},
+        {"day": "2024-07-01", "at": "2024-07-01T09:30:00"},
+        {"day": 0},
+        {"day": "2024-07-01", "at": 1719826200},
+    ],
+    ids=str,
+)
+def test_a_date_is_no_instant_and_an_instant_is_no_date(body: Any) -> None:
+    with pytest.raises(Malformed, match=r"should (be a valid|have timezone)"):
+        read(body, Booked)
+
+
+@given(day=st.dates(), at=st.none() | st.datetimes(timezones=st.timezones()))
+def test_dates_and_instants_are_read_as_they_are_written(day: date, at: datetime | None) -> None:
+    with suppress(OverflowError):
+        at = at and at.astimezone(UTC)
+    assume(at is None or at.tzinfo is UTC)
+
+    assert read({"day": str(day), "at": at and at.isoformat()}, Booked) == Booked(day=day, at=at)
+
+
+def test_dates_are_described_as_before() -> None:
+    class Plain(BaseModel):
+        day: date
+        at: AwareDatetime | None = None
+        weeks: dict[str, list[date]] = Field(default_factory=dict)
+
+    assert Booked.model_json_schema()["properties"] == Plain.model_json_schema()["properties"]
 
 
 def test_a_thousand_faults_are_told_in_fifty() -> None:

@@ -497,6 +497,13 @@ def test_a_body_that_needs_reading_twice_is_refused_as_well_where_it_could_be_re
     assert [one.kind for one in client.events()] == ["admit"]
 
 
+@pytest.mark.parametrize("at", ["0", "20240701", "0.5"])
+def test_nothing_happened_at_a_number_of_seconds(client: Client, at: str) -> None:
+    found = client.send("admit", {"input": {"patient": "ann", "name": "x"}, "at": at, "reason": "late"}, me="chief")
+
+    assert (found.status, found.word, found.told["problems"][0]["pointer"]) == (400, "malformed", "at")
+
+
 def test_those_who_wait_leave_the_connections_to_those_for_whom_they_wait(url: str) -> None:
     with hospital(url, settings=Settings(pool=1, overflow=1)) as client, ThreadPoolExecutor(3) as waiting:
         client.admit()

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, dataclass_transform, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic._internal._model_construction import ModelMetaclass
 from pydantic.errors import PydanticSchemaGenerationError
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails
 
+from dateline.core.iso import dated
 from dateline.core.query import Query, rows, value
 from dateline.errors import Malformed, NotQueried, Unloadable
 
@@ -85,6 +86,12 @@ class Model(BaseModel, metaclass=ModelMeta):
         val_json_bytes="base64",
         protected_namespaces=(),
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return pydantic's schema, in whose own fields dates and instants take no number that is written as a text."""
+        made: CoreSchema = dated(handler(source))
+        return made
 
     @classmethod
     def from_json(cls, body: str | bytes) -> Self:

@@ -138,7 +138,7 @@ _NEVER: Mapping[Any, frozenset[Any]] = {
     float: _TEXTS | _TIMES | {bool},
     bool: _TEXTS | _TIMES | _NUMBERS - {bool},
     bytes: _NUMBERS | _TIMES | {UUID},
-    Decimal: frozenset({UUID, int, bool, time, timedelta}),
+    Decimal: _TIMES | {UUID, int, bool},
     datetime: _NUMBERS | _TIMES - {datetime} | {bytes, UUID},
     date: _NUMBERS | _TIMES - {date} | {bytes, UUID},
     time: _NUMBERS | {bytes, UUID, datetime, date},

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import AwareDatetime, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, create_model
+from pydantic_core import CoreSchema
 from starlette.requests import ClientDisconnect
 
 from dateline.core.canon import canonical
 from dateline.core.event import Event
+from dateline.core.iso import dated
 from dateline.core.meta import Reason
 from dateline.core.model import faults
 from dateline.core.scan import exact, unambiguous
@@ -52,10 +54,19 @@ _ROOM = 64 * 2**10
 B = TypeVar("B", bound=BaseModel)
 
 
-class Because(BaseModel):
-    """Why, as `Reason`."""
+class _Body(BaseModel):
+    """What bodies have in common: nothing unknown, nothing taken for something else."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        made: CoreSchema = dated(handler(source))
+        return made
+
+
+class Because(_Body):
+    """Why, as `Reason`."""
 
     text: str
     code: str | None = None
@@ -63,7 +74,7 @@ class Because(BaseModel):
     legal_basis: str | None = None
 
 
-class Asked(BaseModel):
+class Asked(_Body):
     """What a request to dispatch or preview holds.
 
     Args:
@@ -71,8 +82,6 @@ class Asked(BaseModel):
         expects: Fingerprints, by row and field, of what must still be so.
         preview: What a preview gave for committing that very plan.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     input: dict[str, Any] = {}
     reason: str | Because | None = None
@@ -82,27 +91,23 @@ class Asked(BaseModel):
     preview: str | None = None
 
 
-class Moving(BaseModel):
+class Moving(_Body):
     """Where a caller is moved.
 
     Args:
         version: A date.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     version: date
     reason: str | Because | None = None
 
 
-class Replaying(BaseModel):
+class Replaying(_Body):
     """How a recorded event is decided again.
 
     Args:
         version: A date; its own without it.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     version: date | None = None
 
