@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from statistics import median
@@ -24,7 +24,7 @@ from benchmarks.work import Unit, Work
 from dateline import Actor, AsyncRunner, Runner
 from dateline.testing.postgres import launch
 
-__all__ = ["Http", "app", "measured"]
+__all__ = ["Http", "app", "measured", "served"]
 
 CLIENTS = 8
 """Clients that send at once where a rate is measured."""
@@ -63,25 +63,29 @@ def _pinned(core: int | None) -> None:
         os.sched_setaffinity(0, {core % (os.cpu_count() or 1)})
 
 
-def _serving(url: str, port: int, core: int | None) -> None:
-    import uvicorn  # noqa: PLC0415 - an extra
-
-    from dateline.web.caller import Caller  # noqa: PLC0415
+def _site(url: str) -> Any:
+    from dateline.web.caller import Caller  # noqa: PLC0415 - an extra
     from dateline.web.serve import Site  # noqa: PLC0415
 
-    _pinned(core)
     caller = Caller(Actor(ACTOR), tenant=TENANT, version=VERSIONS.newest.date)
     # What `dateline serve` serves.
-    site = Site.of(AsyncRunner(url, versions=VERSIONS), authenticate=lambda _: caller)
-    uvicorn.run(site.app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+    return Site.of(AsyncRunner(url, versions=VERSIONS), authenticate=lambda _: caller).app
+
+
+def _serving(site: Callable[[str], Any], url: str, port: int, core: int | None) -> None:
+    import uvicorn  # noqa: PLC0415 - an extra
+
+    _pinned(core)
+    uvicorn.run(site(url), host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 
 @contextmanager
-def _served(url: str, core: int | None = None) -> Iterator[int]:
+def served(site: Callable[[str], Any], url: str, core: int | None = None) -> Iterator[int]:
+    """Serve an application, made of the database's URL, in a process of its own; give its port on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    process = multiprocessing.get_context("spawn").Process(target=_serving, args=(url, port, core), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serving, args=(site, url, port, core), daemon=True)
     process.start()
     try:
         for _ in range(400):
@@ -225,8 +229,8 @@ def measured(*, quick: bool) -> Http:
         runner = stack.enter_context(Runner(url, versions=VERSIONS))
         runner.migrate()
         Database.at(url).settle()
-        free = stack.enter_context(_served(url))
-        first, second = (stack.enter_context(_served(url, core)) for core in (0, 1))
+        free = stack.enter_context(served(_site, url))
+        first, second = (stack.enter_context(served(_site, url, core)) for core in (0, 1))
         for port in (free, first, second):
             _flooded([port], units.lanes(200))
         for _ in range(rounds):

@@ -35,7 +35,7 @@ from dateline.run.path import Asked
 from dateline.sql.feed import Wanted
 from dateline.sql.statement import Batch, Statement
 
-__all__ = ["Look", "app", "fill", "look"]
+__all__ = ["PATIENTS", "Look", "app", "copy_id", "fill", "look", "progress", "ward_of"]
 
 PATIENTS = 8_000
 SHORT = 10_000
@@ -158,7 +158,7 @@ def look(ward: Dateline, units: Iterator[Unit], events: int, times: int) -> Look
     history = _pages(ward, [{"table": "patient", "row": next(names)} for _ in range(times)])
     # Copies only: what was dispatched in between has ids of its own.
     low = 2 if events == SHORT else 2 * SHORT
-    ids = iter([_id(low + 7919 * number % (events - low)) for number in range(times)])
+    ids = iter([copy_id(low + 7919 * number % (events - low)) for number in range(times)])
     by_id = _median(lambda: ward.runner.outcome(next(ids), tenant=TENANT), times)
     return Look(events, dispatch, timeline, history, by_id, _followed(ward, events, times))
 
@@ -214,7 +214,8 @@ def _read(page: Callable[[], Page]) -> None:
         whole(entry)
 
 
-def _id(number: int) -> UUID:
+def copy_id(number: int) -> UUID:
+    """Return the id of the copy that has this number."""
     return UUID(f"01900000-{number >> 32:04x}-7000-8000-{number & 0xFFFFFFFF:012x}")
 
 
@@ -265,6 +266,14 @@ def ward_of(work: Work) -> Iterator[tuple[Dateline, str]]:
             ward.close()
 
 
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Show how far something is; give what tells that it is further."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as shown:
+        yield partial(shown.advance, shown.add_task(what, total=total))
+
+
 app = typer.Typer(name="longtrail", add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -276,8 +285,6 @@ def longtrail(
 ) -> None:
     """Measure a dispatch, a timeline, a row's history and an event by its id at ten thousand events and at millions."""
     work = Work(patients=PATIENTS)
-    told = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with ward_of(work) as (ward, url):
         units = work.units(0, 10**9)
         unit = next(units)
@@ -287,15 +294,14 @@ def longtrail(
         ward.runner.sequence()
         looks = []
         since = 2
-        with Progress(*columns, console=told, transient=True) as progress:
-            for until in (SHORT, events):
-                task = progress.add_task(f"to {until:,} events", total=until - since + 1)
-                fill(url, 1, unit.patient, since, until, partial(progress.advance, task))
-                looks.append(look(ward, units, until, times))
-                with connect(url) as connection:
-                    row = connection.execute("SELECT max(seq) FROM dateline_event").fetchone()
-                assert row is not None
-                since = int(str(row[0])) + 1
+        for until in (SHORT, events):
+            with progress(f"to {until:,} events", until - since + 1) as advance:
+                fill(url, 1, unit.patient, since, until, advance)
+            looks.append(look(ward, units, until, times))
+            with connect(url) as connection:
+                row = connection.execute("SELECT max(seq) FROM dateline_event").fetchone()
+            assert row is not None
+            since = int(str(row[0])) + 1
         shown = plans(ward)
         size = Database.at(url).size()
     long, short = looks[-1], looks[0]
