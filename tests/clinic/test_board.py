@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from clinic.app import open_clinic
 from dateline import Runner
+from tests.browser import browser, needed
 from tests.clinic.conftest import ROOT
 from versions.v2018_07_30.drugs import ListDrug
 from versions.v2018_07_30.patients import RegisterPatient
 from versions.v2018_07_30.prescriptions import SubmitPrescription
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no browser here: apt-get install chromium")
+pytestmark = needed
 
 
 @contextmanager
@@ -48,18 +47,9 @@ def served(folder: Path, port: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        flags = [
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ]
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=flags)
-        yield browser.new_page(viewport={"width": 900, "height": 700})
-        browser.close()
+def page() -> Iterator[Page]:
+    with browser() as opened:
+        yield opened.new_page(viewport={"width": 900, "height": 700})
 
 
 def test_a_change_is_on_the_board_without_a_reload_also_after_a_restart(tmp_path: Path, page: Page) -> None:

@@ -118,6 +118,7 @@ def test_every_page_is_known_here() -> None:
     assert set(Console.ROUTES) == {
         *Console.PAGES,
         *(f"{one}.json" for one in Console.PAGES if one != "start"),
+        "icon",
         "style",
         "picture",
     }
@@ -281,7 +282,7 @@ def test_nobody_who_is_not_known_sees_a_page_and_none_is_written_to(ward: Ward, 
 def test_whom_to_look_for_is_asked_on_every_page(ward: Ward) -> None:
     found = ward.page("/?subject=patient%3Aa%2Fb")
 
-    assert (found.status, found.headers["location"]) == (303, "/console/subjects/patient%3Aa%2Fb")
+    assert (found.status, found.headers["location"]) == (303, "/console/subjects/patient:a%2Fb")
     assert ward.page("/events/x").told.startswith("There is no event")
 
 

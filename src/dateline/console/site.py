@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dateline.console.pages import event, overview, row, rules, subject
+from dateline.console.pages.told import part
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
 from dateline.errors import DatelineError
@@ -25,7 +27,10 @@ from dateline.web.problem import found
 
 __all__ = ["Console", "console"]
 
-_STYLE = Path(__file__).with_name("static") / "console.css"
+_STATIC = Path(__file__).with_name("static")
+
+_KEPT = {"style": ("console.css", "text/css"), "icon": ("icon.svg", "image/svg+xml")}
+"""What a browser keeps: the file and its type."""
 
 _SAFE = {
     # Nothing from elsewhere, nothing inline, in no frame; and no address that names a patient is told to anybody.
@@ -58,8 +63,8 @@ def console(runner: AsyncRunner, *, authenticate: Authenticate | None = None) ->
     return Console(runner, authenticate).router()
 
 
-async def _style(call: Call) -> Answer:
-    return Answer(_STYLE.read_bytes())
+async def _kept(file: str, _: Call) -> Answer:
+    return Answer((_STATIC / file).read_bytes())
 
 
 class Console(Face):
@@ -80,7 +85,7 @@ class Console(Face):
     """Every page: its path, and what makes its document."""
 
     ROUTES: ClassVar[Mapping[str, tuple[str, str, Route]]] = {
-        "style": ("GET", "/console.css", _style),
+        **{name: ("GET", f"/{file}", partial(_kept, file)) for name, (file, _) in _KEPT.items()},
         "picture": ("GET", "/kinds/{kind}/cascade.svg", rules.picture),
         # Before the pages: what is called so is the document.
         **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items() if path != "/"},
@@ -103,7 +108,7 @@ class Console(Face):
             "instant": _instant,
             "json": lambda one: canonical(one).decode(),
             "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",
-            "part": lambda one: quote(str(one), safe=""),
+            "part": part,
         }
 
     async def version(self, request: Request, caller: Caller) -> Version:
@@ -114,8 +119,8 @@ class Console(Face):
         """Return a page, or the document that it is made of."""
         if answer.status == 303:
             return Response(b"", answer.status, {**_SAFE, **answer.headers})
-        if name == "style":
-            return Response(answer.told, 200, {**_SAFE, "cache-control": "max-age=3600"}, "text/css")
+        if name in _KEPT:
+            return Response(answer.told, 200, {**_SAFE, "cache-control": "max-age=3600"}, _KEPT[name][1])
         if name == "picture":
             return Response(answer.told, 200, {**_PICTURE, **headers}, "image/svg+xml")
         if name.endswith(".json"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from dateline.core.document import changed
 from dateline.core.entry import Entry, Written
@@ -12,7 +13,7 @@ from dateline.core.version import Versions
 from dateline.web.call import Call
 from dateline.web.view import viewed
 
-__all__ = ["PAGE", "first", "named", "operation", "told_of", "words"]
+__all__ = ["PAGE", "first", "named", "operation", "part", "told_of", "words"]
 
 PAGE = 20
 """Events of one page: what a person reads through, and what fits into its weight."""
@@ -81,6 +82,11 @@ def named(entry: Entry) -> dict[str, Any]:
 def words(versions: Versions) -> dict[tuple[str, str], str]:
     """Return the first sentence of each handler of each date."""
     return {(one.dotted, str(one.day)): first(one.doc) for one in versions.functions}
+
+
+def part(one: object) -> str:
+    """Return what stands for something in an address; it stays readable: patient:42."""
+    return quote(str(one), safe=":@")
 
 
 def first(doc: str) -> str:

@@ -1,0 +1,152 @@
+"""What people come to the console for, done in a real browser: with the mouse, and by the keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from dateline import Actor, Committed
+from dateline.console.site import Console
+from tests.browser import browser, needed
+from tests.console.clinic import Clinic, clinic
+from versions.v2018_07_30.prescriptions import SubmitPrescription
+
+pytestmark = needed
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Browser]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def place(sqlite_url: str) -> Iterator[Clinic]:
+    with clinic(sqlite_url) as found:
+        yield found
+
+
+@contextmanager
+def seen(opened: Browser, me: str, **given: object) -> Iterator[Page]:
+    """Give a page of somebody's; whatever its script or its policy complains of fails the test."""
+    context = opened.new_context(extra_http_headers={"authorization": f"Bearer {me}"}, **given)  # type: ignore[arg-type]
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        yield page
+        assert complaints == []
+    finally:
+        context.close()
+
+
+def prescribed(place: Clinic, drug: str = "methotrexate") -> Committed:
+    asked = SubmitPrescription(patient="ann", drug=drug, dose="15 mg", days=28)
+    doctor = Actor("dr-7", role="doctor")
+    return place.runner.dispatch(asked, version="2018-08-01", actor=doctor, reason="arthritis")
+
+
+def tabbed(page: Page, wanted: Locator, most: int = 80) -> None:
+    """Go by the tabulator to something, as somebody does who has no mouse."""
+    expect(wanted).to_be_visible()
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{most} times of Tab do not lead to {wanted}")
+
+
+def test_somebody_finds_why_a_laboratory_task_exists(opened: Browser, place: Clinic) -> None:
+    prescribed(place)
+    [task] = place.runner.trail(kind="prescription.submit").entries[0].operations[1:2]
+    assert task.table == "task"
+
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/")
+        page.get_by_label("Subject").fill("patient:ann")
+        page.get_by_role("button", name="Show").click()
+        expect(page).to_have_url(f"{place.root}/subjects/patient:ann")
+        page.locator("summary", has_text="prescription.submit").click()
+        page.get_by_role("link", name=f"task {task.row_key}").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("task")
+        expect(page.get_by_text("Within a day, and told to the nurses")).to_be_visible()
+        expect(page.get_by_text("of 2018-08-01")).to_be_visible()
+        page.get_by_role("link", name="prescription.submit").click()
+        expect(page.get_by_text("arthritis")).to_be_visible()
+
+
+def test_somebody_finds_it_by_the_keyboard_alone(opened: Browser, place: Clinic) -> None:
+    prescribed(place)
+    [task] = place.runner.trail(kind="prescription.submit").entries[0].operations[1:2]
+
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/")
+        tabbed(page, page.get_by_label("Subject"))
+        page.keyboard.type("patient:ann")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{place.root}/subjects/patient:ann")
+        tabbed(page, page.locator("summary", has_text="prescription.submit"))
+        page.keyboard.press("Enter")
+        tabbed(page, page.get_by_role("link", name=f"task {task.row_key}"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("Within a day, and told to the nurses")).to_be_visible()
+
+
+def test_somebody_sees_what_a_prescription_was_under_another_date(opened: Browser, place: Clinic) -> None:
+    done = prescribed(place)
+
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/events/{done.event_id}")
+        page.get_by_label("Version").select_option("2018-07-30")
+        page.get_by_role("button", name="Compare").click()
+        expect(page.get_by_role("heading", level=2, name="task")).to_contain_text("gone")
+        expect(page.get_by_role("heading", level=2, name="nurses.tell")).to_contain_text("gone")
+
+
+# For everybody --------------------------------------------------------------------------------------------------------
+
+
+def paths(done: Committed) -> dict[str, str]:
+    """Return a path of each page."""
+    [task] = done.operations[1:2]
+    return {
+        "start": "/",
+        "subject": "/subjects/patient:ann",
+        "event": f"/events/{done.event_id}",
+        "compare": f"/events/{done.event_id}/compare?version=2018-07-30",
+        "row": f"/rows/task/{task.row_key}",
+        "catalogue": "/kinds",
+        "kind": "/kinds/prescription.submit",
+        "changes": "/changelog",
+    }
+
+
+def test_every_page_is_looked_at(place: Clinic) -> None:
+    assert set(paths(prescribed(place))) == set(Console.PAGES)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280], ids=["phone", "desktop"])
+def test_no_page_keeps_anybody_out_or_wider_than_its_screen(
+    opened: Browser, place: Clinic, width: int, scheme: str
+) -> None:
+    done = prescribed(place)
+    faults = {}
+
+    with seen(opened, "auditor", viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
+        for name, path in paths(done).items():
+            page.goto(f"{place.root}{path}")
+            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+            found = Axe().run(page).response["violations"]
+            faults[name] = [
+                (one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")
+            ]
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                faults[name].append(("wider than the screen", ""))
+
+    assert faults == {name: [] for name in faults}
