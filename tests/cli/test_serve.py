@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import shlex
@@ -215,6 +216,7 @@ def test_one_process_dispatches_tells_and_delivers(inn: str) -> None:
             "delivers": ["wake"],
             "routes": {
                 "api": "/events",
+                "console": "/console/",
                 "description": "/openapi.json",
                 "events": "/live/events",
                 "health": "/healthz",
@@ -350,9 +352,66 @@ def test_a_person_is_told_where_it_is_and_gets_a_line_to_paste(inn: str) -> None
         assert (
             "  relay   none: nobody delivers effects here; --deliveries MODULE has one run\n" in lines,
             sum(header.rpartition(" ")[2] in line for line in lines),
-        ) == (True, 1)
+        ) == (True, 2)
+        [link] = [line.strip() for line in lines if "/console/enter?" in line]
+        assert link == f"{where}/console/enter?token={header.rpartition(' ')[2]}"
         process.send_signal(signal.SIGINT)
         assert (process.wait(20), process.stderr and process.stderr.read()) == (0, "")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@ON_SQLITE
+def test_a_browser_comes_in_by_the_link_and_has_the_token_for_the_pages_alone(inn: str) -> None:
+    with serving("--app", "inn:runner") as server:
+        host = server.told["address"].removeprefix("http://")
+
+        def asked(path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
+            connection = http.client.HTTPConnection(host, timeout=20)
+            connection.request(method, path, headers=headers)
+            found = connection.getresponse()
+            told = found.read().decode()
+            connection.close()
+            return found.status, {name.lower(): value for name, value in found.getheaders()}, told
+
+        status, headers, _ = asked(f"/console/enter?token={server.told['token']}")
+        assert (status, headers["location"], headers["cache-control"], headers["referrer-policy"]) == (
+            303,
+            "/console/",
+            "no-store",
+            "no-referrer",
+        )
+        cookie, *limits = headers["set-cookie"].split("; ")
+        assert sorted(limits) == ["HttpOnly", "Path=/console", "SameSite=strict"]
+
+        for token in ("", "x", server.told["token"][:-1], "%C3%A9"):
+            status, headers, _ = asked(f"/console/enter?token={token}")
+            assert (status, "set-cookie" in headers) == (403, False)
+        page = asked("/console/kinds", cookie=cookie)
+        assert (page[0], 'href="/console/kinds/arrive?' in page[2]) == (200, True)
+        assert [asked("/console/kinds", **one)[0] for one in ({}, {"cookie": "dateline=x"})] == [401, 401]
+        assert asked("/console/kinds", authorization=f"Bearer {server.told['token']}")[0] == 200
+        # Somebody's page at another name of this machine is refused as every such request is.
+        assert asked("/console/kinds", cookie=cookie, host="evil.example")[0] == 421
+
+
+@ON_SQLITE
+def test_without_what_pages_are_made_with_all_else_is_served(inn: str) -> None:
+    program = (
+        "import sys; sys.modules['jinja2'] = None; from dateline.cli.main import main; "
+        "main(['serve', '--app', 'inn:runner', '--port', '0', '--json'])"
+    )
+    environment = {**os.environ, **ENVIRONMENT}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert process.stdout is not None
+        server = Server(process, json.loads(process.stdout.readline()))
+        assert "console" not in server.told["routes"]
+        assert (server.ask("/console/")[0], server.ask("/kinds")[0]) == (404, 200)
+        assert server.stop() == (0, "")
     finally:
         process.kill()
         process.communicate()

@@ -6,8 +6,9 @@ import hmac
 import ipaddress
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dateline.core import adopt, effective, erase, pin
@@ -32,19 +33,45 @@ class Local:
     """Knows one caller: whoever started the process, by a token that it told them, with all rights.
 
     Args:
-        token: What each request carries, as `Authorization: Bearer …`.
+        token: What each request carries, as `Authorization: Bearer …`; a browser has it in a cookie, once it went through `door`.
     """
 
+    COOKIE = "dateline"
+
     def __init__(self, token: str, versions: Versions) -> None:
-        self._expected = f"bearer {token}".encode()
+        self._token = token.encode()
         self._caller = Caller(Actor("local", kind="person", rights=rights(versions)))
 
     def __call__(self, connection: HTTPConnection) -> Caller | None:
         """Return them, where the request has the token."""
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        scheme, _, told = connection.headers.get("authorization", "").partition(" ")
+        token = told.strip() if scheme.lower() == "bearer" else connection.cookies.get(self.COOKIE, "")
+        return self._caller if self._right(token) else None
+
+    def door(self, pages: str) -> Route:
+        """Return the route by which a browser comes in: `/enter?token=…` gives it the cookie, and leads to the pages.
+
+        Args:
+            pages: The path of the pages, the only ones to which the browser sends it: neither the API nor what else listens on this
+                machine under other paths. Pages of other ports are of the same site to a browser, so acts are refused them beside.
+        """
+
+        async def enter(request: Request) -> Response:
+            token = request.query_params.get("token", "")
+            if not self._right(token):
+                return PlainTextResponse("this is not the token of the process that runs now\n", 403)
+            # The address with the token is left at once; no page has seen it, and none is told of it.
+            answer = Response(
+                b"", 303, {"location": f"{pages}/", "cache-control": "no-store", "referrer-policy": "no-referrer"}
+            )
+            answer.set_cookie(self.COOKIE, token, path=pages, httponly=True, samesite="strict")
+            return answer
+
+        return Route("/enter", enter)
+
+    def _right(self, token: str) -> bool:
         # In constant time: how long it takes must not tell how much of it is right.
-        same = hmac.compare_digest(f"{scheme.lower()} {token.strip()}".encode(), self._expected)
-        return self._caller if same else None
+        return hmac.compare_digest(token.encode(), self._token)
 
 
 class Here:
