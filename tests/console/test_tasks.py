@@ -123,6 +123,7 @@ def paths(done: Committed) -> dict[str, str]:
         "catalogue": "/kinds",
         "kind": "/kinds/prescription.submit",
         "changes": "/changelog",
+        "effects": "/effects",
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dateline import Actor, AnswerLost, Denied, Malformed, Undeliverable
-from dateline.errors import NotInState
+from dateline.errors import KeyReused, NotInState
 from dateline.run.relay import AsyncRelay
 from tests.contract.conftest import Shop
 from tests.contract.test_relay import VERSIONS, Go, Mailbox, changes, drained, states
@@ -91,6 +91,31 @@ def test_what_is_dead_or_unknown_is_tried_again_at_once(going: Shop) -> None:
     drained(going, mail.deliveries())
 
     assert states(going) == {"ann": "delivered", "bob": "delivered"}
+
+
+def test_an_act_that_comes_twice_with_its_key_happens_once_and_gets_its_answer_twice(going: Shop) -> None:
+    going.dispatch(Go(approve=("x", "y"), send=("ann",)))
+    mail = Mailbox(lambda effect, tries: Undeliverable() if tries == 1 and getattr(effect, "to", "") == "ann" else None)
+    drained(going, mail.deliveries())
+    held, dead = (next(key for key, _, state, *_ in listed(going) if state == word) for word in ("held", "dead"))
+
+    for how, key in (("approve", held), ("retry", dead)):
+        first, again = (step(going, how, key, key=f"k-{how}") for _ in range(2))
+        assert (first.event_id, first.repeated, again.event_id, again.repeated) == (
+            first.event_id,
+            False,
+            first.event_id,
+            True,
+        )
+        drained(going, mail.deliveries())
+        assert step(going, how, key, key=f"k-{how}").repeated
+
+    with pytest.raises(NotInState, match="is delivered"):
+        step(going, "approve", held, key="another")
+    other = next(key for key, _, state, *_ in listed(going) if state == "held")
+    with pytest.raises(KeyReused):
+        step(going, "approve", other, key="k-approve")
+    assert len(going.trail(kind="effect.approve", outcome="committed")) == 1
 
 
 def test_what_is_cancelled_is_never_sent_and_its_lane_goes_on(going: Shop) -> None:

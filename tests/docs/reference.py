@@ -117,6 +117,8 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "preview",
                     "promise",
                     "promised",
+                    "permit",
+                    "permitted",
                     "state",
                     "event",
                     "together",

@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dateline.console.pages import event, overview, row, rules, subject
+from dateline.console.act import act, carried
+from dateline.console.pages import effects, event, overview, row, rules, subject
 from dateline.console.pages.told import part
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
@@ -33,12 +34,13 @@ _KEPT = {"style": ("console.css", "text/css"), "icon": ("icon.svg", "image/svg+x
 """What a browser keeps: the file and its type."""
 
 _SAFE = {
-    # Nothing from elsewhere, nothing inline, in no frame; and no address that names a patient is told to anybody.
+    # Nothing from elsewhere, nothing inline, in no frame; and no address that names a patient is told to anybody else. Of no address at
+    # all a browser would say that a form of ours comes from nowhere.
     "content-security-policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
 
@@ -81,8 +83,14 @@ class Console(Face):
         "catalogue": ("/kinds", rules.catalogue),
         "kind": ("/kinds/{kind}", rules.kind),
         "changes": ("/changelog", rules.changes),
+        "effects": ("/effects", effects.effects),
     }
     """Every page: its path, and what makes its document."""
+
+    ACTS: ClassVar[Mapping[str, tuple[str, Route, str]]] = {
+        "effect": ("/effects/{key}", act("effect", effects.step), "effects"),
+    }
+    """Everything that is done through a form: its path, what does it, and the page on which it stands."""
 
     ROUTES: ClassVar[Mapping[str, tuple[str, str, Route]]] = {
         **{name: ("GET", f"/{file}", partial(_kept, file)) for name, (file, _) in _KEPT.items()},
@@ -90,6 +98,7 @@ class Console(Face):
         # Before the pages: what is called so is the document.
         **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items() if path != "/"},
         **{name: ("GET", path, work) for name, (path, work) in PAGES.items()},
+        **{name: ("POST", path, work) for name, (path, work, _) in ACTS.items()},
     }
 
     # People see the rules of their own version, and of any other; they are pinned to none.
@@ -125,7 +134,8 @@ class Console(Face):
             return Response(answer.told, 200, {**_PICTURE, **headers}, "image/svg+xml")
         if name.endswith(".json"):
             return Response(canonical(answer.told, known=True), 200, {**_SAFE, **headers}, "application/json")
-        text = self._page(f"{name}.html", call.request, call.base, call.caller, answer.told, page=name)
+        page = self.ACTS[name][2] if name in self.ACTS else name
+        text = self._page(f"{page}.html", call.request, call.base, call.caller, answer.told, page=page, call=call)
         return Response(text, answer.status, {**_SAFE, **headers}, "text/html")
 
     def refuse(self, request: Request, name: str, base: str, caller: Caller | None, error: DatelineError) -> Response:
@@ -137,7 +147,15 @@ class Console(Face):
         return Response(text, problem.status, {**_SAFE, **problem.headers}, "text/html")
 
     def _page(
-        self, template: str, request: Request, base: str, caller: Caller | None, told: Mapping[str, Any], *, page: str
+        self,
+        template: str,
+        request: Request,
+        base: str,
+        caller: Caller | None,
+        told: Mapping[str, Any],
+        *,
+        page: str,
+        call: Call | None = None,
     ) -> str:
         query = f"?{request.url.query}" if request.url.query else ""
         path = quote(str(request.scope["path"]))
@@ -148,8 +166,9 @@ class Console(Face):
             page=page,
             who="nobody is signed in" if caller is None else caller.actor.id,
             unmasked=caller is not None and caller.unmasked,
-            twin=f"{path}.json{query}" if page not in ("", "start") else "",
+            twin=f"{path}.json{query}" if page not in ("", "start") and request.method == "GET" else "",
             further=f"{path}?{further}",
+            permit=None if call is None else partial(carried, call),
         )
 
 

@@ -21,6 +21,7 @@ from dateline.errors import (
     NonDeterministic,
     NoSuchEvent,
     NotCorrectable,
+    NotInState,
     NotMigrated,
     Refused,
     ReleaseEdited,
@@ -56,6 +57,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = {
     "constraint": (HTTPStatus.CONFLICT, "The database refuses what would be written"),
     "corrected-since": (HTTPStatus.CONFLICT, "The event was corrected since that was looked at"),
     "not-correctable": (HTTPStatus.CONFLICT, "Of this event, this cannot be corrected"),
+    "not-in-state": (HTTPStatus.CONFLICT, "The effect is in a state in which that cannot be done"),
     "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than is read"),
     "rejected": (HTTPStatus.UNPROCESSABLE_ENTITY, "Checks refused the event"),
     "key-reused": (HTTPStatus.UNPROCESSABLE_ENTITY, "The key belongs to another request"),
@@ -74,6 +76,7 @@ _AGAIN = {"contention": "1", "unavailable": "5"}
 _WORDS: tuple[tuple[Any, str], ...] = (
     (NoSuchEvent, "no-such-event"),
     (StaleDiff, "corrected-since"),
+    (NotInState, "not-in-state"),
     ((BooksClosed, DependedOn, NotCorrectable), "not-correctable"),
     ((NonDeterministic, ReleaseEdited, Unanswerable), "unanswerable"),
 )

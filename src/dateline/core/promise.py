@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import zlib
@@ -18,10 +17,14 @@ from dateline.core.event import Event
 from dateline.core.meta import Meta
 from dateline.core.outcome import OTHERWISE, Preview, Shown, Values
 from dateline.core.plan import Plan
+from dateline.core.signed import encoded, opened, signed
 from dateline.core.snapshot import Field, Record, fingerprint, row_of
 from dateline.errors import Difference, Malformed
 
 __all__ = ["Promise"]
+
+_PREVIEW = b"preview"
+"""What such a text is for."""
 
 _MARKS = 8
 """Bytes of a mark: whoever holds the promise cannot make one, and the server compares no more than some hundreds."""
@@ -77,8 +80,7 @@ class Promise(Shown):
             list(self.seen.items()),
             self.plan,
         ]
-        held = zlib.compress(canonical(facts))
-        return _encoded(_signed(held, self.key) + held)
+        return signed(zlib.compress(canonical(facts)), self.key, of=_PREVIEW)
 
     @classmethod
     def read(cls, text: str, key: bytes) -> Promise:
@@ -87,16 +89,8 @@ class Promise(Shown):
         Raises:
             Malformed: For what no server with this key has given.
         """
-        try:
-            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
-            raw = b""
-        if _encoded(raw) != text:
-            # The last letter has bits that say nothing; one text is one promise.
-            raw = b""
-        signature, held = raw[:32], raw[32:]
-        # Before anything is unpacked: what is not ours could be of any size.
-        if not held or not hmac.compare_digest(signature, _signed(held, key)):
+        held = opened(text, key, of=_PREVIEW)
+        if held is None:
             raise Malformed("that is no preview of this server's, or it was changed; preview again")
         id, version, at, late, expires, asked, seen, plan = parsed(zlib.decompress(held))
         return cls(
@@ -140,21 +134,13 @@ class Promise(Shown):
         return tuple(found)
 
 
-def _encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
 def _moment(told: str) -> datetime:
     return datetime.fromisoformat(told).astimezone(UTC)
 
 
-def _signed(held: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, b"preview\0" + held, hashlib.sha256)
-
-
 def _mark(value: Any, key: bytes) -> str:
     made = hmac.digest(key, canonical(value), hashlib.sha256)[:_MARKS]
-    return _encoded(made)
+    return encoded(made)
 
 
 def _asked(event: Event, meta: Meta, key: bytes) -> str:

@@ -5,7 +5,7 @@ The event and the change that it makes to the queue are one transaction.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,18 +13,27 @@ from dateline.core.event import Event
 from dateline.core.meta import Actor
 from dateline.core.outcome import Committed
 from dateline.core.request import Flow
-from dateline.errors import Malformed, NotInState
+from dateline.errors import NotInState
 from dateline.run.path import Given, Path
-from dateline.sql.standing import Standing
+from dateline.sql.standing import Standing, place_of
 from dateline.sql.statement import Batch, Statement
 from dateline.sql.together import alone
+from dateline.sql.trail import Filters
 
-__all__ = ["RIGHT", "ApproveEffect", "CancelEffect", "ResumeTrail", "RetryEffect", "acting", "resuming"]
+__all__ = [
+    "ACTS",
+    "RIGHT",
+    "ApproveEffect",
+    "CancelEffect",
+    "ResumeTrail",
+    "RetryEffect",
+    "acting",
+    "fitting",
+    "resuming",
+]
 
 RIGHT = "effects"
 """The right to step in."""
-
-_KEY = re.compile(r"(\d{1,18})\.(\d{1,9})")
 
 
 class _Act(Event):
@@ -76,6 +85,16 @@ class ApproveEffect(_Act, kind="effect.approve", requires=RIGHT):
     __done__ = "approved"
 
 
+ACTS: Mapping[str, type[_Act]] = {"approve": ApproveEffect, "retry": RetryEffect, "cancel": CancelEffect}
+"""What somebody can do about one effect."""
+
+
+def fitting(state: str) -> tuple[str, ...]:
+    """Return which acts there are for an effect in a state, as the list tells it; what is due for the first time needs no retry."""
+    stored = "due" if state == "retrying" else state
+    return tuple(name for name, act in ACTS.items() if stored in act.__before__ and (name, state) != ("retry", "due"))
+
+
 class ResumeTrail(Event, kind="trail.resume", requires=RIGHT):
     """The trail goes on after a restore: nothing is sent before somebody approves it, and cursors begin anew."""
 
@@ -93,13 +112,8 @@ def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Commi
         NotInState: Where there is no such effect, or it is in another state.
         Denied: Without the right; recorded.
     """
-    met = _KEY.fullmatch(effect) if isinstance(effect, str) else None
-    if met is None:
-        raise Malformed(
-            f"{str(effect)[:60]!r} is no effect's key; it is seq.ordinal, as `dateline effects` lists it: 1234.0"
-        )
     queue, dialect = Standing(path.store.dialect), path.store.dialect
-    place = (given.get("tenant", ""), int(met[1]), int(met[2]))
+    place = (given.get("tenant", ""), *place_of(effect))
     found = yield from queue.found(*place)
     if found is None:
         raise NotInState(f"there is no effect {effect}")
@@ -113,7 +127,22 @@ def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Commi
         # Refused as every request is, and recorded.
         return (yield from path.dispatching(asked(found[-1]), told))
 
+    def before() -> Flow[str | None]:
+        """Tell in which state the effect was when a request of this key came before; None where none did."""
+        key = given.get("key")
+        if key is None:
+            return None
+        page = yield from path.store.trail.page(Filters(tenant=place[0], key=key, limit=1), path.versions, joined=True)
+        then = page.entries[0] if page.entries else None
+        same = then is not None and (then.kind, then.input.get("effect")) == (act.__kind__, effect)
+        # Another request has the key: whatever we ask, that is what we are told.
+        return None if then is None else then.input["state"] if same else found[-1]
+
     def work() -> Flow[Committed]:
+        # Inside, so that of two that come at once the later finds the other: since then the effect is in another state.
+        if (was := (yield from before())) is not None:
+            yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
+            raise _Before(was)
         *_, state = (yield from queue.found(*place)) or found
         fits = yield from queue.act(*place, before=act.__before__, after=act.__after__)
         if not fits:
@@ -124,7 +153,15 @@ def acting(path: Path, act: type[_Act], effect: str, given: Given) -> Flow[Commi
             raise NotInState(f"effect {effect} ({kind}) is {state}; {act.__done__} can be what is {states}")
         return (yield from path.dispatching(asked(state), told, joined=True))
 
-    return (yield from alone(dialect, work))
+    try:
+        return (yield from alone(dialect, work))
+    except _Before as earlier:
+        # The answer that it got then.
+        return (yield from path.dispatching(asked(str(earlier)), told))
+
+
+class _Before(Exception):
+    """This very request came before; the text is the state of then."""
 
 
 def resuming(path: Path, incarnation: UUID, given: Given) -> Flow[Committed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from logging import WARNING
 from types import ModuleType, NoneType
@@ -23,6 +23,7 @@ from dateline.core.meta import Actor, Meta, Origin, Reason
 from dateline.core.notice import Notice
 from dateline.core.outcome import Committed, Expects, Preview, Shown
 from dateline.core.parse import parse
+from dateline.core.permit import Permit
 from dateline.core.promise import Promise
 from dateline.core.request import Ending, Flow, Pause, Request
 from dateline.core.version import Versions
@@ -182,6 +183,23 @@ class Path:
             Malformed: For what no process with this secret has given.
         """
         return Promise.read(text, self._key)
+
+    def permit(self, *of: str, actor: Actor, tenant: str = "") -> str:
+        """Return what a form carries, so that only whom it was shown to does by it what it is for: a text that is good for an hour.
+
+        Args:
+            of: What is done, and of what: `"approve", "1234.0"`.
+        """
+        ends = self._now() + _FORM
+        return Permit(of=of, actor=actor.id, tenant=tenant, ends=ends, key=str(self._fresh())).text(self._key)
+
+    def permitted(self, text: str, *of: str, actor: Actor, tenant: str = "") -> Permit:
+        """Return what a form permits that comes back; until when stands in it.
+
+        Raises:
+            Malformed: For what was given for something else, to somebody else, or by no process with this secret.
+        """
+        return Permit.read(text, self._key, of, actor=actor.id, tenant=tenant)
 
     def _now(self) -> datetime:
         moment = self.clock()
@@ -367,6 +385,9 @@ class Path:
             # Another has the request key, which says nothing against this record of the try.
             yield from recorded(self.store, replace(draft, claim=None))
 
+
+_FORM = timedelta(hours=1)
+"""How long a form can be sent: somebody fills it in, is called away, and comes back."""
 
 LONGEST = 400
 """Characters of a request key: what the trail's column holds, on every database."""

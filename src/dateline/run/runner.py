@@ -322,13 +322,16 @@ class Runner(Path):
         """Recompute every digest of the trail."""
         return self._driven(verify(self.store.dialect, tenant))
 
-    def effects(self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000) -> tuple[Queued, ...]:
+    def effects(
+        self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000, after: str | None = None
+    ) -> tuple[Queued, ...]:
         """Return effects whose delivery is not done, the oldest first.
 
         Args:
             states: Only these, such as "dead" and "unknown".
+            after: The key of the last that was seen.
         """
-        return tuple(self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit)))
+        return tuple(self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit, after)))
 
     def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
         """Return the tries to deliver the effects of an event, by its number."""
@@ -594,10 +597,10 @@ class AsyncRunner(Path):
         return await self._driven(verify(self.store.dialect, tenant))
 
     async def effects(
-        self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000
+        self, *states: str, kind: str | None = None, tenant: str = "", limit: int = 1000, after: str | None = None
     ) -> tuple[Queued, ...]:
         """As `Runner.effects`."""
-        return tuple(await self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit)))
+        return tuple(await self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit, after)))
 
     async def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
         """As `Runner.attempts`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +12,13 @@ from uuid import UUID
 
 from dateline.core.canon import parsed
 from dateline.core.request import Flow
+from dateline.errors import Malformed
 from dateline.sql.sequencer import around
 from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.types import Id, Instant
 from dateline.sql.words import OPEN, Words
 
-__all__ = ["Queued", "Standing", "Tried"]
+__all__ = ["Queued", "Standing", "Tried", "place_of"]
 
 _INSTANT, _ID = Instant(), Id()
 
@@ -64,15 +66,39 @@ class Tried:
     detail: str | None
 
 
+_KEY = re.compile(r"([0-9]{1,18})\.([0-9]{1,9})")
+
+
+def place_of(effect: str) -> tuple[int, int]:
+    """Return the number of an effect's event, and its place in that event's plan, of its key.
+
+    Raises:
+        Malformed: For what is no key.
+    """
+    met = _KEY.fullmatch(effect) if isinstance(effect, str) else None
+    if met is None:
+        raise Malformed(
+            f"{str(effect)[:60]!r} is no effect's key; it is seq.ordinal, as `dateline effects` lists it: 1234.0"
+        )
+    return int(met[1]), int(met[2])
+
+
 class Standing(Words):
     """Builds the statements that look at deliveries, and change one, for one database."""
 
-    def listed(self, tenant: str, states: Sequence[str], kind: str | None, limit: int) -> Flow[list[Queued]]:
+    def listed(
+        self, tenant: str, states: Sequence[str], kind: str | None, limit: int, after: str | None = None
+    ) -> Flow[list[Queued]]:
         """Return deliveries that are not done, the oldest first.
 
         Args:
             states: As they are told; all without any.
+            after: The key of the last that was seen.
+
+        Raises:
+            Malformed: For what is no key.
         """
+        seq, ordinal = (-1, -1) if after is None else place_of(after)
         found = "(SELECT value FROM json_each($2))" if self.near else "(SELECT json_array_elements_text($2::json))"
         told = "CASE WHEN d.state = 'due' AND d.tries > 0 THEN 'retrying' ELSE d.state END"
         only = f"AND {told} IN {found}" if states else "AND $2 = $2"
@@ -82,8 +108,9 @@ SELECT d.seq, d.ordinal, e.id, d.kind, {told}, d.tries, d.due_at, d.lane, v.id, 
     ORDER BY a.number DESC LIMIT 1)
 FROM dateline_delivery AS d JOIN dateline_effect AS e ON e.tenant = d.tenant AND e.seq = d.seq AND e.ordinal = d.ordinal
 JOIN dateline_event AS v ON v.seq = d.seq
-WHERE d.tenant = $1 {only} AND ($3 = '' OR d.kind = $3) ORDER BY d.seq, d.ordinal LIMIT $4"""
-        statement = self.statement(sql, tenant, json.dumps([*states]), kind or "", limit, name="effects")
+WHERE d.tenant = $1 {only} AND ($3 = '' OR d.kind = $3) AND (d.seq, d.ordinal) > ($5, $6)
+ORDER BY d.seq, d.ordinal LIMIT $4"""
+        statement = self.statement(sql, tenant, json.dumps([*states]), kind or "", limit, seq, ordinal, name="effects")
         results: list[Result] = yield Batch.between(self.dialect.begin_reading, statement)
         return [self._queued(row) for row in results[1].rows]
 

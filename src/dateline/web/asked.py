@@ -31,6 +31,7 @@ __all__ = [
     "Moving",
     "Otherwise",
     "Replaying",
+    "body_of",
     "cut_of",
     "date_of",
     "id_of",
@@ -182,7 +183,16 @@ def _envelope(shape: type[Event]) -> type[Asked]:
 
 
 async def _body(call: Call) -> bytes:
-    largest = call.runner.settings.largest + _ROOM
+    return await body_of(call, call.runner.settings.largest + _ROOM) or b"{}"
+
+
+async def body_of(call: Call, largest: int) -> bytes:
+    """Return a body as it came.
+
+    Raises:
+        Unserved: For one of more bytes than that, which is not read to its end.
+        Malformed: For one that breaks off.
+    """
     made = bytearray()
     try:
         async for some in call.request.stream():
@@ -192,7 +202,7 @@ async def _body(call: Call) -> bytes:
     except ClientDisconnect:
         # Nobody is there to read this; but it is no fault of the server's, and no line of its log.
         raise Malformed("the body ended before its end") from None
-    return bytes(made) or b"{}"
+    return bytes(made)
 
 
 def _read(body: bytes, what: type[B]) -> tuple[B, bool]:
