@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -155,6 +156,73 @@ def test_an_events_page_tells_what_was_seen_and_what_followed(ward: Ward) -> Non
     ):
         assert word in told
     assert ward.page("/kinds/prescribe/cascade.svg").headers["content-type"] == "image/svg+xml"
+
+
+def test_an_event_stands_in_the_line_of_what_brought_it_about_and_what_came_of_it(ward: Ward) -> None:
+    def caused(cause: str | None, remark: str) -> str:
+        body = {"input": {"patient": "ann", "dose_mg": 5, "remark": remark}}
+        return str(ward.client.send("prescribe", body | ({"cause": cause} if cause else {})).told["event"])
+
+    ward.client.admit()
+    first = caused(None, "first")
+    middle = caused(first, "middle")
+    leaves = [caused(middle, f"leaf {number}") for number in range(2)]
+    caused(first, "another line")
+    alone = caused(None, "alone")
+
+    def tree(node: dict[str, Any]) -> Any:
+        return (node["id"], node["here"], [tree(one) for one in node["followed"]])
+
+    told = json.loads(ward.page(f"/events/{middle}.json").text)
+    assert tree(told["line"]) == (
+        first,
+        False,
+        [(middle, True, [(leaf, False, []) for leaf in leaves])],
+    )
+    assert json.loads(ward.page(f"/events/{alone}.json").text)["line"] is None
+    page = ward.page(f"/events/{middle}")
+    assert "Causes and consequences" in page.told
+    assert [
+        one in page.text for one in (f'href="/console/events/{first}"', *(f"/events/{leaf}" for leaf in leaves))
+    ] == [True] * 3
+    # Who looks at one sees that there are others: they are on record, too.
+    [look, *_] = ward.client.runner.accesses(subject="patient:ann", limit=1)
+    assert (look.door, look.view) == ("console", "event")
+
+
+def test_a_line_that_is_too_long_to_be_shown_says_where_it_goes_on(ward: Ward) -> None:
+    ward.client.admit()
+    events: list[str] = []
+    for _ in range(17):
+        body: dict[str, Any] = {"input": {"patient": "ann", "dose_mg": 5}}
+        body |= {"cause": events[-1]} if events else {}
+        events.append(str(ward.client.send("prescribe", body).told["event"]))
+
+    node = json.loads(ward.page(f"/events/{events[11]}.json").text)["line"]
+
+    shown = []
+    while node:
+        shown.append((node["id"], node["kind"], node.get("more")))
+        [node] = node["followed"] or [None]
+    assert shown == [
+        (events[0], None, False),
+        *((one, "prescribe", False) for one in events[1:11]),
+        *((one, "prescribe", False) for one in events[11:15]),
+        (events[15], "prescribe", None),
+    ]
+
+
+def test_the_cascade_of_an_event_tells_who_came_to_something(ward: Ward) -> None:
+    event = prescribed(ward)
+
+    page = ward.page(f"/events/{event}")
+    [picture] = re.findall(r'<img src="/console(/kinds/prescribe/cascade.svg[^"]+)"', page.text)
+    marked = ward.page(picture.replace("&amp;", "&")).text
+
+    assert "fired=" in picture
+    assert ("✓" in marked, "It came to something this time." in marked) == (True, True)
+    assert "✓" not in ward.page("/kinds/prescribe/cascade.svg").text
+    assert "came to something this time" not in ward.page("/kinds/prescribe/cascade.svg?fired=nobody").text
 
 
 def test_an_events_page_tells_what_became_of_its_effects(ward: Ward) -> None:

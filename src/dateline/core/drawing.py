@@ -83,8 +83,12 @@ def lanes(found: Explanation) -> tuple[tuple[str, ...], tuple[Lane, ...]]:
     return dates, tuple(made)
 
 
-def drawn(found: Explanation) -> str:
-    """Return the cascade of a kind under a version as SVG; the same for the same versions."""
+def drawn(found: Explanation, fired: frozenset[str] | None = None) -> str:
+    """Return the cascade of a kind under a version as SVG; the same for the same versions.
+
+    Args:
+        fired: Functions, by dotted name, that came to something in one decision: they are marked, and the others step back.
+    """
     dates, held = lanes(found)
     groups = [(role, [lane for lane in held if lane.slot.role == role]) for role in ("check", "handler")]
     groups = [(role, some) for role, some in groups if some]
@@ -113,7 +117,7 @@ def drawn(found: Explanation) -> str:
     for role, some in groups:
         lines.append(_text(_EDGE, places[role, some[0].slot.name] - 10, f"{role}s", "group"))
         for lane in some:
-            lines += _lane(lane, places[role, lane.slot.name], len(dates))
+            lines += _lane(lane, places[role, lane.slot.name], len(dates), fired)
     drawn_at: Counter[int] = Counter()
     for lane in held:
         lines += _amendments(lane, places, drawn_at)
@@ -124,7 +128,7 @@ def _x(index: int) -> int:
     return _EDGE + _NAMES + _DAY * index
 
 
-def _lane(lane: Lane, y: int, count: int) -> Iterator[str]:
+def _lane(lane: Lane, y: int, count: int, fired: frozenset[str] | None) -> Iterator[str]:
     slot = lane.slot
     state = "gone" if slot.holder is None else "name"
     yield _text(_EDGE, y + 16, _fitted(slot.name, _NAMES - 12, 7.8), state, slot.name)
@@ -137,17 +141,23 @@ def _lane(lane: Lane, y: int, count: int) -> Iterator[str]:
         until = _x(bar.end) - 4 if bar.end is not None else _x(count) - 10
         short = bar.holder.name.rpartition(".")[2]
         kind = f"bar {slot.role}" + ("" if bar.end is None else " past")
-        told = "\n".join(filter(None, (f"{bar.holder.name}, since {bar.holder.since}", bar.holder.doc)))
+        came = None if fired is None or bar.end is not None else bar.holder.name in fired
+        if came is not None:
+            kind += " fired" if came else " idle"
+        this = {True: "It came to something this time.", False: "Nothing came of it this time.", None: ""}[came]
+        told = "\n".join(filter(None, (f"{bar.holder.name}, since {bar.holder.since}", bar.holder.doc, this)))
         yield f"<g><title>{escape(told)}</title>"
         yield f'<rect class="{kind}" x="{x}" y="{y + 2}" width="{until - x}" height="{_BAR}" rx="5"/>'
         yield _text(
             x + 8,
             y + 18,
-            _fitted(short, until - x - (32 if bar.retired else 14)),
+            _fitted(short, until - x - (32 if bar.retired or came else 14)),
             "on past" if bar.end is not None else "on",
         )
         if bar.retired:
             yield _text(until - 4, y + 19, "✕", "ended")
+        if came:
+            yield _text(until - 6, y + 19, "✓", "came")
         yield "</g>"
     steps = ", ".join(slot.yields)
     if steps:
@@ -222,5 +232,7 @@ text { fill: var(--ink) } .paper { fill: var(--paper) } .grid { stroke: var(--gr
 .gone { fill: var(--quiet); text-decoration: line-through } .steps { font-size: 11px; fill: var(--quiet) }
 .bar.check { fill: var(--check) } .bar.handler { fill: var(--handler) } .bar.past { fill: var(--past) }
 .on { fill: var(--on); font-size: 11px } .on.past { fill: var(--ink) } .ended { fill: var(--ended); text-anchor: end; font-weight: 700 }
+.bar.fired { stroke: var(--ink); stroke-width: 2 } .bar.idle { opacity: .45 }
+.came { fill: var(--on); text-anchor: end; font-weight: 700 }
 .amends { fill: none; stroke: var(--amends); stroke-width: 1.5; stroke-dasharray: 4 3 } .tip { fill: var(--amends) }
 </style>"""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-from dateline.console.pages.told import PAGE, named, told_of
+from dateline.console.pages.lineage import found, lineage
+from dateline.console.pages.told import told_of
 from dateline.core.entry import Entry
 from dateline.core.mask import masked
 from dateline.errors import NoSuchEvent
@@ -17,18 +16,17 @@ from dateline.web.call import Answer, Call, Shows
 
 __all__ = ["compare", "event"]
 
+_DECIDED = ("operations", "effects", "rejections")
+"""What of an event somebody decided."""
+
 
 async def event(call: Call) -> Answer:
     """Show one event: what was asked, seen and decided, and what came before and after."""
     id = id_of(call)
-    entry = await _one(call, id)
+    entry = await found(call, id)
     if entry is None:
         raise NoSuchEvent(f"there is no event {id}")
-    followed = await call.runner.trail(tenant=call.caller.tenant, cause=id, limit=PAGE)
-    cause = None
-    if entry.meta.cause is not None:
-        before = await _one(call, entry.meta.cause)
-        cause = {"id": entry.meta.cause} if before is None else named(before)
+    line, others = await lineage(call, entry)
     tries = await call.runner.attempts(entry.seq, tenant=call.caller.tenant) if entry.effects else ()
     shown = told_of(call, entry)
     shown["effects"] = [
@@ -37,11 +35,11 @@ async def event(call: Call) -> Answer:
     told = {
         **shown,
         "seen": _seen(entry if call.caller.unmasked else masked(entry)),
-        "cause": cause,
-        "followed": [named(one) for one in followed],
+        "line": line,
+        "fired": sorted({one["handler"] for part in _DECIDED for one in shown[part]}),
         "versions": [one.date for one in call.runner.versions.versions],
     }
-    subjects = (*entry.subjects, *(one for other in followed for one in other.subjects))
+    subjects = (*entry.subjects, *(one for other in others for one in other.subjects))
     return Answer(told, Shows("event", tuple(dict.fromkeys(subjects)), entry.id))
 
 
@@ -58,10 +56,6 @@ async def compare(call: Call) -> Answer:
         "versions": [one.date for one in call.runner.versions.versions],
     }
     return Answer(told, Shows("diff", event=id))
-
-
-async def _one(call: Call, id: UUID) -> Entry | None:
-    return await call.runner.outcome(id, tenant=call.caller.tenant, patience=timedelta(0))
 
 
 def _seen(shown: Entry) -> list[dict[str, Any]]:

@@ -41,10 +41,11 @@ async def kind(call: Call) -> Answer:
 
 
 async def picture(call: Call) -> Answer:
-    """Draw a kind's cascade."""
+    """Draw a kind's cascade; with `?fired=` what some of its handlers came to stands out."""
     versions = call.runner.versions
     day = versions.asked(date_of(call, "version") or call.version.date).date
-    return Answer(drawn(explained(versions, call.of, day)))
+    fired = call.request.query_params.getlist("fired")
+    return Answer(drawn(explained(versions, call.of, day), frozenset(fired) if fired else None))
 
 
 async def changes(call: Call) -> Answer:
