@@ -46,6 +46,7 @@ PAGES: Mapping[str, Callable[[int], str]] = {
     "catalogue": lambda _: "/kinds",
     "kind": lambda _: f"/kinds/{_KIND}",
     "changes": lambda _: "/changelog",
+    "between": lambda _: f"/between?version={_NEWEST}",
     "effects": lambda _: "/effects",
 }
 """The path of each page, of the number of an event."""

@@ -112,6 +112,7 @@ def paths(event: str, patient: str = "ann") -> dict[str, str]:
         "catalogue": f"/kinds?version={OLD}",
         "kind": "/kinds/prescribe",
         "changes": "/changelog",
+        "between": f"/between?base={OLD}&version={NEW}&events=10",
         "effects": "/effects",
     }
 
@@ -156,6 +157,31 @@ def test_an_events_page_tells_what_was_seen_and_what_followed(ward: Ward) -> Non
     ):
         assert word in told
     assert ward.page("/kinds/prescribe/cascade.svg").headers["content-type"] == "image/svg+xml"
+
+
+def test_what_lies_between_two_versions_is_told_whichever_comes_first_and_what_it_would_have_changed(
+    ward: Ward,
+) -> None:
+    ward.client.admit()
+    old = str(
+        ward.client.send("prescribe", {"input": {"patient": "ann", "dose": "5 mg"}}, me=f"nurse/{OLD}").told["event"]
+    )
+
+    one, other, alone = (
+        json.loads(ward.page(f"/between.json?{query}").text)
+        for query in (f"base={OLD}&version={NEW}&events=100", f"base={NEW}&version={OLD}", f"base={NEW}&version={NEW}")
+    )
+
+    assert (one["base"], one["version"], one["changes"]) == (str(OLD), str(NEW), other["changes"])
+    [change] = [found for found in one["changes"] if found["kind"] == "prescribe"]
+    assert change["fields"] == ["-dose", "-note", "+dose_mg", "+remark"]
+    assert (alone["changes"], alone["impact"], other["impact"]) == ([], None, None)
+    assert {name: one["impact"][name] for name in ("events", "failed", "more")} == {"events": 2, "failed": 0, "more": 0}
+    for found in one["impact"]["changes"]:
+        assert (found["example"]["id"], found["example"]["kind"]) == (old, "prescribe")
+    assert ward.page("/between?events=7000").status == 400
+    elsewhere = json.loads(ward.page("/between.json?events=100", "north@doctor").text)
+    assert (elsewhere["impact"]["events"], elsewhere["impact"]["changes"]) == (0, [])
 
 
 def test_an_event_stands_in_the_line_of_what_brought_it_about_and_what_came_of_it(ward: Ward) -> None:
@@ -323,7 +349,7 @@ def test_hostile_texts_stay_texts_on_each_page(ward: Ward, page: str) -> None:
     assert ward.page("/subjects/%3Cscript%3Ealert(1)%3C%2Fscript%3E").status == 200
 
 
-@pytest.mark.parametrize("page", sorted(set(Console.PAGES) - {"start", "catalogue", "kind", "changes"}))
+@pytest.mark.parametrize("page", sorted(set(Console.PAGES) - {"start", "catalogue", "kind", "changes", "between"}))
 def test_each_page_that_shows_somebody_shows_them_to_whom_it_may_and_the_look_is_on_record(
     ward: Ward, page: str
 ) -> None:

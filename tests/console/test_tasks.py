@@ -123,6 +123,7 @@ def paths(done: Committed) -> dict[str, str]:
         "catalogue": "/kinds",
         "kind": "/kinds/prescription.submit",
         "changes": "/changelog",
+        "between": "/between?base=2018-07-30&version=2018-08-01&events=100",
         "effects": "/effects",
     }
 

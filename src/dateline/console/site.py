@@ -83,6 +83,7 @@ class Console(Face):
         "catalogue": ("/kinds", rules.catalogue),
         "kind": ("/kinds/{kind}", rules.kind),
         "changes": ("/changelog", rules.changes),
+        "between": ("/between", rules.between),
         "effects": ("/effects", effects.effects),
     }
     """Every page: its path, and what makes its document."""

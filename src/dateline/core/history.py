@@ -9,13 +9,14 @@ from typing import Any
 
 from dateline.core.catalogue import Explanation, Standing, explained
 from dateline.core.version import Versions
+from dateline.errors import UnknownKind
 
-__all__ = ["Change", "Chapter", "catalogue", "chapters", "markdown"]
+__all__ = ["Change", "Chapter", "between", "catalogue", "chapters", "markdown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one date changed of one kind.
+    """What one date, or several of them together, changed of one kind.
 
     Args:
         new: The kind begins with this date.
@@ -71,7 +72,9 @@ def chapters(versions: Versions, since: date | None = None) -> tuple[Chapter, ..
         if since is not None and version.date < since:
             continue
         changed = [(cascade.kind, day) for cascade, day in _days(versions) if day == version.date]
-        changes = [_change(versions, kind, day) for kind, day in sorted(changed)]
+        changes = [
+            _change(kind, _before(versions, kind, day), explained(versions, kind, day)) for kind, day in sorted(changed)
+        ]
         made.append(
             Chapter(version.date.isoformat(), version.instant.isoformat(), version.title, version.why, tuple(changes))
         )
@@ -82,10 +85,34 @@ def _days(versions: Versions) -> Iterable[tuple[Any, date]]:
     return ((cascade, cascade.version) for cascade in versions.cascades() if cascade.version is not None)
 
 
-def _change(versions: Versions, kind: str, day: date) -> Change:
-    now = explained(versions, kind, day)
+def between(versions: Versions, base: date, version: date) -> tuple[Change, ...]:
+    """Return what lies between two versions, kind by kind, in whichever order they are told: from the earlier to the later.
+
+    Raises:
+        UnknownVersion: Where there is none such.
+    """
+    found = []
+    for kind in versions.kinds:
+        then, now = (_explained(versions, kind, day) for day in sorted((base, version)))
+        if now is not None and (then is None or then.slots != now.slots or then.input != now.input):
+            found.append(_change(kind, then, now))
+    return tuple(found)
+
+
+def _explained(versions: Versions, kind: str, day: date) -> Explanation | None:
+    try:
+        return explained(versions, kind, day)
+    except UnknownKind:
+        return None
+
+
+def _before(versions: Versions, kind: str, day: date) -> Explanation | None:
+    """Return what a kind was before one of its dates; None where it began with that."""
     earlier = [found for cascade, found in _days(versions) if cascade.kind == kind and found < day]
-    then = explained(versions, kind, max(earlier)) if earlier else None
+    return explained(versions, kind, max(earlier)) if earlier else None
+
+
+def _change(kind: str, then: Explanation | None, now: Explanation) -> Change:
     slots = {slot.name: slot for slot in then.slots} if then is not None else {}
     fields = {one.name: one for one in then.input} if then is not None else {}
     amended = _amends(then)

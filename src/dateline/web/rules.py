@@ -14,7 +14,7 @@ from dateline.web.asked import Moving, date_of, number_of, read, reason_of
 from dateline.web.call import Answer, Call, Shows
 from dateline.web.openapi import described
 from dateline.web.problem import Explained
-from dateline.web.view import fingerprinted, looked_at, seen
+from dateline.web.view import fingerprinted, impacted, looked_at, seen
 
 __all__ = ["changelog", "kind", "kinds", "openapi", "pin", "state", "versions"]
 
@@ -110,17 +110,7 @@ def _pinned(call: Call, pin: Pin, impact: Tally | None) -> dict[str, Any]:
     told = {**pin.document(), "behind": len([day for day in ahead if day <= _newest(call)])}
     if impact is None:
         return told
-    groups = sorted(impact.groups.items(), key=lambda group: (-group[1][0], group[0]))
-    return told | {
-        "impact": {
-            "events": impact.events,
-            "same": impact.same,
-            "different": impact.different,
-            "unanswerable": impact.unanswerable,
-            "failed": impact.failed,
-            "changes": [{**of._asdict(), "events": number, "examples": list(seqs)} for of, (number, seqs) in groups],
-        }
-    }
+    return told | {"impact": impacted(impact)}
 
 
 def _newest(call: Call) -> Any:

@@ -17,10 +17,24 @@ from dateline.core.model import personal_fields
 from dateline.core.outcome import Committed, Preview, State
 from dateline.core.personal import MASK, Sealer, unsealed
 from dateline.core.snapshot import Record, row_of
+from dateline.core.tally import Tally
 from dateline.core.version import Versions
 from dateline.errors import HandlerFault, Malformed, Refused
 
-__all__ = ["committed", "fingerprinted", "looked_at", "previewed", "seen", "stepped", "viewed"]
+__all__ = ["committed", "fingerprinted", "impacted", "looked_at", "previewed", "seen", "stepped", "viewed"]
+
+
+def impacted(tally: Tally) -> dict[str, Any]:
+    """Return what another version would have made of recorded events, the most frequent change first."""
+    groups = sorted(tally.groups.items(), key=lambda group: (-group[1][0], group[0]))
+    return {
+        "events": tally.events,
+        "same": tally.same,
+        "different": tally.different,
+        "unanswerable": tally.unanswerable,
+        "failed": tally.failed,
+        "changes": [{**of._asdict(), "events": number, "examples": list(seqs)} for of, (number, seqs) in groups],
+    }
 
 
 def viewed(entry: Entry, versions: Versions, version: date, *, unmask: bool) -> Mapping[str, Any]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
 from dateline.console.pages.told import first
+from dateline.core import history
 from dateline.core.catalogue import explained
 from dateline.core.drawing import drawn
-from dateline.core.history import chapters
+from dateline.core.tally import Tally
 from dateline.errors import UnknownKind
-from dateline.web.asked import date_of
+from dateline.web.asked import date_of, number_of
 from dateline.web.call import Answer, Call
+from dateline.web.rules import MOST
+from dateline.web.view import impacted
 
-__all__ = ["catalogue", "changes", "kind", "picture"]
+__all__ = ["between", "catalogue", "changes", "kind", "picture"]
+
+_SHOWN = 20
+"""Changes of which the impact tells."""
 
 
 async def catalogue(call: Call) -> Answer:
@@ -50,9 +60,42 @@ async def picture(call: Call) -> Answer:
 
 async def changes(call: Call) -> Answer:
     """Show what each version changed, newest first."""
-    told = [one.document() for one in reversed(chapters(call.runner.versions))]
+    told = [one.document() for one in reversed(history.chapters(call.runner.versions))]
     # Most folders say their date first, and here it stands before that.
     return Answer({"versions": [{**one, "title": _undated(one["title"], one["version"])} for one in told]})
+
+
+async def between(call: Call) -> Answer:
+    """Show what lies between two versions, and with `?events=` what the later would have made of so many recorded events, the newest."""
+    versions = call.runner.versions
+    known = [one.date for one in versions.versions]
+    later = versions.asked(date_of(call, "version") or call.version.date).date
+    earlier = versions.asked(date_of(call, "base") or max((one for one in known if one < later), default=later)).date
+    earlier, later = sorted((earlier, later))
+    events = number_of(call, "events", 0, (0, MOST))
+    told = {
+        "base": earlier,
+        "version": later,
+        "versions": known,
+        "events": events,
+        "changes": [asdict(one) for one in history.between(versions, earlier, later)],
+        "impact": await _impact(call, later, events) if events else None,
+    }
+    return Answer(told)
+
+
+async def _impact(call: Call, version: date, events: int) -> dict[str, Any]:
+    """Return what a version would have made of the newest events; of each change with one that shows it."""
+    tenant, sums = call.caller.tenant, Tally()
+    for tally in (await call.runner.impact(version, tenant=tenant, events=events)).values():
+        sums.add(tally)
+    told = impacted(sums)
+    for one in told["changes"][:_SHOWN]:
+        page = await call.runner.trail(tenant=tenant, after=one["examples"][0] - 1, limit=1)
+        [found] = page.entries
+        # Its page tells more, to whom it may.
+        one["example"] = {"id": found.id, "seq": found.seq, "kind": found.kind}
+    return {**told, "changes": told["changes"][:_SHOWN], "more": max(0, len(told["changes"]) - _SHOWN)}
 
 
 def _undated(title: str, day: str) -> str:
