@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,9 @@ from dateline.web.asked import date_of, id_of
 from dateline.web.call import Answer, Call, Shows
 
 __all__ = ["compare", "event"]
+
+_DAY = re.compile(r"\bv(\d{4})_(\d\d)_(\d\d)\b")
+"""The folder of a version, in the name of what stands there."""
 
 _DECIDED = ("operations", "effects", "rejections")
 """What of an event somebody decided."""
@@ -65,5 +69,10 @@ def _seen(shown: Entry) -> list[dict[str, Any]]:
         rows = held.get("rows", [])
         table = all(isinstance(one, Mapping) for one in rows)
         names = list(dict.fromkeys(name for one in rows for name in one)) if table else []
-        found.append({"field": place, "names": names, "rows": rows, "records": table, "given": held.get("given", {})})
+        folder, _, name = place.rpartition(".")[0].rpartition(".")
+        day = _DAY.search(folder)
+        at = {"name": f"{name}.{place.rpartition('.')[2]}", "of": "-".join(day.groups()) if day else None}
+        found.append(
+            {"field": place, **at, "names": names, "rows": rows, "records": table, "given": held.get("given", {})}
+        )
     return found
