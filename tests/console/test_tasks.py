@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from dateline import Actor, Committed
 from dateline.console.site import Console
 from tests.browser import browser, needed
-from tests.console.clinic import Clinic, clinic
+from tests.console.clinic import PEOPLE, Clinic, clinic
 from versions.v2018_07_30.prescriptions import SubmitPrescription
 
 pytestmark = needed
@@ -106,6 +106,49 @@ def test_somebody_sees_what_a_prescription_was_under_another_date(opened: Browse
         page.get_by_role("button", name="Compare").click()
         expect(page.get_by_role("heading", level=2, name="task")).to_contain_text("gone")
         expect(page.get_by_role("heading", level=2, name="nurses.tell")).to_contain_text("gone")
+
+
+def held(place: Clinic) -> str:
+    """Have a prescription's two effects held, as after a restore; return the key of the patient's."""
+    prescribed(place)
+    place.runner.resume(actor=PEOPLE["engineer"])
+    [key] = [one.key for one in place.runner.effects("held", kind="patient.notify")]
+    return key
+
+
+def test_somebody_approves_an_effect_that_was_held(opened: Browser, place: Clinic) -> None:
+    key = held(place)
+
+    with seen(opened, "engineer") as page:
+        page.goto(f"{place.root}/")
+        page.get_by_role("link", name="Effects").click()
+        page.get_by_label("State").select_option("held")
+        page.get_by_role("button", name="Filter").click()
+        asked = page.get_by_role("form", name=f"patient.notify {key}")
+        asked.get_by_label("Why").fill("the telephone was asked")
+        asked.get_by_role("button", name="Approve").click()
+        expect(page.get_by_role("status")).to_contain_text(f"Effect {key}, patient.notify, is approved")
+        # Personal values stay hidden from who may not see them.
+        assert "Ann Aalto" not in page.content()
+
+    [event] = place.runner.trail(kind="effect.approve")
+    assert (event.actor.id, event.meta.reason and event.meta.reason.text) == ("on-duty", "the telephone was asked")
+    assert [one.state for one in place.runner.effects(kind="patient.notify")] == ["due"]
+
+
+def test_somebody_approves_it_by_the_keyboard_alone(opened: Browser, place: Clinic) -> None:
+    key = held(place)
+
+    with seen(opened, "engineer") as page:
+        page.goto(f"{place.root}/effects?state=held")
+        asked = page.get_by_role("form", name=f"patient.notify {key}")
+        tabbed(page, asked.get_by_label("Why"))
+        page.keyboard.type("by hand")
+        tabbed(page, asked.get_by_role("button", name="Approve"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("is approved")
+
+    assert [one.state for one in place.runner.effects(kind="patient.notify")] == ["due"]
 
 
 # For everybody --------------------------------------------------------------------------------------------------------
