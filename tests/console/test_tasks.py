@@ -124,6 +124,7 @@ def paths(done: Committed) -> dict[str, str]:
         "kind": "/kinds/prescription.submit",
         "changes": "/changelog",
         "effects": "/effects",
+        "try": "/kinds/prescription.submit/try",
     }
 
 
