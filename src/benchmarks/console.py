@@ -48,6 +48,7 @@ PAGES: Mapping[str, Callable[[int], str]] = {
     "changes": lambda _: "/changelog",
     "between": lambda _: f"/between?version={_NEWEST}",
     "effects": lambda _: "/effects",
+    "try": lambda _: f"/kinds/{_KIND}/try",
 }
 """The path of each page, of the number of an event."""
 

@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dateline import Actor, Relay, Runner, Settings, delivers
+from dateline import Actor, Denied, Preview, Relay, Runner, Settings, Versions, Yields, delivers, handler
 from dateline.console.site import Console
 from dateline.errors import Undeliverable
 from dateline.sql.standing import Queued
 from tests.console.test_pages import HOSTILE, Page, Ward, prescribed, watched
-from tests.web.hospital import RIGHTS, Tell
+from tests.web.hospital import LAYERS, NEW, OLD, RIGHTS, VERSIONS, Prescribe, Tell
 
 SECRET = "a secret of all servers"
 
@@ -42,7 +42,7 @@ class Desk:
             **self.headers,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        body = fields if isinstance(fields, bytes) else urlencode(fields, doseq=True).encode()
+        body = fields if isinstance(fields, bytes) else urlencode(fields, doseq=True).replace("%0A", "%0D%0A").encode()
         try:
             connection.request("POST", f"/console{path}", body, {name: value for name, value in told.items() if value})
             found = connection.getresponse()
@@ -96,13 +96,33 @@ def dead(desk: Desk, patient: str = "ann", remark: str = "secret") -> Queued:
 def acts(desk: Desk) -> dict[str, tuple[str, tuple[str, ...], dict[str, Any]]]:
     """Return of each act a path, what its form is for, and what it holds."""
     key = dead(desk).key
+    close = {"input.patient": "ann", "version": NEW}
+    with Runner(desk.ward.url, versions=VERSIONS, settings=Settings(secret=SECRET)) as runner:  # type: ignore[arg-type]  # as above
+        shown = runner.preview(runner.event("close", {"patient": "ann"}), actor=Actor("chief"), version=NEW)
+        assert isinstance(shown, Denied)
+        shown = runner.preview(
+            runner.event("close", {"patient": "ann"}), actor=Actor("chief", rights=RIGHTS["chief"]), version=NEW
+        )
+        assert isinstance(shown, Preview)
+        promise = runner.promise(shown)
     return {
         "effect": (f"/effects/{key}", ("effect", key), {"act": "retry", "reason": "it is mended"}),
+        "preview": ("/kinds/close/try", ("preview", "close"), close),
+        "dispatch": ("/kinds/close/dispatch", ("dispatch", "close"), {**close, "preview": promise}),
     }
+
+
+LARGE = frozenset({"preview", "dispatch"})
+"""Those whose form may be as large as an event."""
 
 
 def recorded(desk: Desk) -> list[Any]:
     return [one.id for tenant in ("", "north") for one in desk.ward.client.runner.trail(tenant=tenant, limit=1000)]
+
+
+def committed(desk: Desk) -> list[Any]:
+    runner = desk.ward.client.runner
+    return [one.id for tenant in ("", "north") for one in runner.trail(tenant=tenant, outcome="committed", limit=1000)]
 
 
 @pytest.mark.parametrize("name", sorted(Console.ACTS))
@@ -115,7 +135,7 @@ def test_nothing_is_done_but_by_a_form_that_this_server_gave_to_that_very_person
     before = recorded(desk)
     good = desk.permit(*of)
     long_ago = datetime.now(UTC) - timedelta(hours=2)
-    kept = fields.get("again", False)
+    kept = name in LARGE
 
     forms = {
         "without one": "",
@@ -154,15 +174,19 @@ def test_nothing_is_done_but_by_a_form_that_this_server_gave_to_that_very_person
 @pytest.mark.parametrize("name", sorted(Console.ACTS))
 def test_whoever_lacks_the_right_is_refused_and_so_is_another_tenant(desk: Desk, name: str) -> None:
     path, of, fields = acts(desk)[name]
-    before = [one.id for one in desk.ward.client.runner.trail(outcome="committed", limit=1000)]
 
+    done = desk.send(path, {**fields, "permit": desk.permit(*of)})
+    assert done.status in (200, 303)
+    before = committed(desk)
     lacks = desk.send(path, {**fields, "permit": desk.permit(*of, me="nurse")}, "nurse")
     elsewhere = desk.send(path, {**fields, "permit": desk.permit(*of, me="north@chief")}, "north@chief")
 
     assert lacks.status == 403
     assert "lacks the right" in lacks.told
-    assert elsewhere.status in (404, 409)
-    assert [one.id for one in desk.ward.client.runner.trail(outcome="committed", limit=1000)] == before
+    # A preview of one's own shows what is one's own.
+    assert elsewhere.status in ((200,) if name == "preview" else (400, 404, 409))
+    assert "secret" not in elsewhere.text
+    assert committed(desk) == before
 
 
 def test_the_effects_page_tells_what_is_not_done_and_why(desk: Desk) -> None:
@@ -236,3 +260,144 @@ def test_effects_are_shown_page_by_page(desk: Desk) -> None:
     assert [page.text.count("<article") for page in (first, then)] == [20, 2]
     looked = desk.ward.client.runner.accesses(subject="patient:p21")
     assert [(one.view, one.door) for one in looked] == [("effects", "console")]
+
+
+def typed(desk: Desk, kind: str, version: str = NEW, me: str = "chief", **fields: str) -> dict[str, str]:
+    """Return the form of a kind, filled in."""
+    found = form(desk.see(f"/kinds/{kind}/try?version={version}", me), f"/kinds/{kind}/try")
+    return {**found, **{f"input.{name}": value for name, value in fields.items()}, "do": "preview"}
+
+
+def test_a_kinds_form_is_made_of_its_shape(desk: Desk) -> None:
+    new, old = (desk.see(f"/kinds/prescribe/try?version={day}") for day in (NEW, OLD))
+
+    for word in ("patient required str", "dose_mg required int", "remark personal str"):
+        assert word in new.told
+    assert 'type="number"' in new.text
+    assert ("dose required str" in old.told, "dose_mg" in old.told) == (True, False)
+    assert desk.see("/kinds/sing/try").status == 404
+
+
+def test_a_preview_tells_what_would_change_and_in_whose_words_and_writes_nothing(desk: Desk) -> None:
+    desk.ward.client.admit()
+    before = recorded(desk)
+    fields = typed(desk, "prescribe", patient="ann", dose_mg="5", remark=HOSTILE)
+
+    told = desk.send("/kinds/prescribe/try", {**fields, "reason": "by telephone"})
+
+    assert told.status == 200
+    for word in ("with 1 change and 1 effect", "doses 0 1", "secret ann: 5 mg", "prescribe of 2018-07-30", HOSTILE):
+        assert word in told.told or word in told.text.replace("&#34;", '"').replace("&lt;", "<").replace("&gt;", ">")
+    assert "<script" not in told.text
+    assert recorded(desk) == before
+    [look] = desk.ward.client.runner.accesses(subject="patient:ann")
+    assert (look.actor.id, look.door, look.view) == ("chief", "console", "preview")
+
+
+def test_who_may_not_see_personal_values_sees_none_in_a_preview(desk: Desk) -> None:
+    desk.ward.client.admit()
+
+    told = desk.send(
+        "/kinds/prescribe/try", typed(desk, "prescribe", me="nurse", patient="ann", dose_mg="5"), "nurse"
+    ).told
+
+    assert "secret" not in told
+    assert "doses 0 1" in told
+
+
+def test_exactly_what_was_previewed_is_dispatched_once(desk: Desk) -> None:
+    desk.ward.client.admit()
+    fields = typed(desk, "prescribe", patient="ann", dose_mg="5", remark="two\nlines")
+    shown = desk.send("/kinds/prescribe/try", {**fields, "reason": "by telephone"})
+    sending = form(shown, "/kinds/prescribe/dispatch")
+
+    first, second = (desk.send("/kinds/prescribe/dispatch", sending) for _ in range(2))
+    told = desk.follow(first).told
+
+    assert second.headers["location"] == first.headers["location"]
+    assert "prescribe committed" in told
+    [entry] = desk.ward.client.runner.trail(kind="prescribe")
+    assert (entry.input["remark"], entry.reason.text if entry.reason else "") == ("two\nlines", "by telephone")
+    other = desk.send("/kinds/prescribe/dispatch", {**sending, "input.dose_mg": "6"})
+    assert (other.status, len(desk.ward.client.runner.trail(kind="prescribe", outcome="committed"))) == (400, 1)
+
+
+def test_a_preview_that_is_stale_is_told_by_row_and_field_and_offered_anew(desk: Desk) -> None:
+    desk.ward.client.admit()
+    shown = desk.send("/kinds/prescribe/try", typed(desk, "prescribe", patient="ann", dose_mg="5"))
+    desk.ward.client.send("prescribe", {"input": {"patient": "ann", "dose_mg": 1}})
+
+    stale = desk.send("/kinds/prescribe/dispatch", form(shown, "/kinds/prescribe/dispatch"))
+
+    assert stale.status == 409
+    for word in ("Nothing was dispatched", "patient/ann is changed since in doses", "doses 1 2"):
+        assert word in stale.told
+    assert len(desk.ward.client.runner.trail(kind="prescribe", outcome="committed")) == 1
+    done = desk.send("/kinds/prescribe/dispatch", form(stale, "/kinds/prescribe/dispatch"))
+    assert done.status == 303
+    otherwise = desk.send("/kinds/prescribe/dispatch", {**form(stale, "/kinds/prescribe/dispatch"), "reason": "other"})
+    assert otherwise.status != 303
+
+
+def test_rejections_stand_at_their_fields_with_what_was_typed(desk: Desk) -> None:
+    desk.ward.client.admit()
+
+    rejected = desk.send("/kinds/prescribe/try", typed(desk, "prescribe", OLD, patient="ann", dose="5 g"))
+    wrong = desk.send("/kinds/prescribe/try", typed(desk, "prescribe", patient=HOSTILE, dose_mg="five"))
+    missing = desk.send("/kinds/prescribe/try", typed(desk, "prescribe", patient="", dose_mg=""))
+    nobody = desk.send("/kinds/prescribe/try", typed(desk, "prescribe", patient="bob", dose_mg="5"))
+
+    assert (rejected.status, wrong.status, missing.status, nobody.status) == (422, 400, 400, 404)
+    assert (
+        "It would be refused: checks refused the event dose.unit dose : in mg, please dose_is_told of 2018-07-30"
+        in rejected.told
+    )
+    assert 'value="5 g"' in rejected.text or ">\n5 g<" in rejected.text
+    assert re.search(r'<a href="#in-dose_mg">dose_mg</a>: Input should be a valid integer', wrong.text)
+    assert "&gt;&lt;script&gt;" in wrong.text
+    assert "<script" not in wrong.text
+    assert missing.told.count("is needed") == 4
+    assert "Dispatch" not in nobody.told
+
+
+def test_two_versions_are_tried_side_by_side(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @handler
+    def page_the_ward(event: Prescribe) -> Yields[Tell]:
+        """From 2023 on the ward is told too."""
+        yield Tell(patient="ward", text=event.dose)
+
+    monkeypatch.setenv("DATELINE_SECRET", SECRET)
+    with watched(sqlite_url, Versions.of({**LAYERS, "2023-01-01": [page_the_ward]})) as ward:
+        desk = Desk(ward)
+        ward.client.admit()
+        fields = typed(desk, "prescribe", patient="ann", dose_mg="5")
+
+        told = desk.send("/kinds/prescribe/try", {**fields, "do": "compare", "other": "2023-01-01"}).told
+        same = desk.send("/kinds/prescribe/try", {**fields, "do": "compare", "other": NEW}).told
+        older = desk.send("/kinds/prescribe/try", {**fields, "do": "compare", "other": OLD}).told
+
+    assert "From 2023 on the ward is told too." in told
+    assert f"{NEW} beside 2023-01-01" in told
+    assert "Both do the same." in same
+    assert f"Take the form of {OLD}" in older
+
+
+def test_a_form_that_is_too_old_keeps_what_was_typed(desk: Desk) -> None:
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+    fields = typed(desk, "prescribe", patient="ann", dose_mg="5", remark="a long story")
+
+    for name in ("preview", "dispatch"):
+        path = "/kinds/prescribe/" + ("try" if name == "preview" else name)
+        found = desk.send(path, {**fields, "permit": desk.permit(name, "prescribe", at=long_ago), "preview": "x"})
+        assert (found.status, "a long story" in found.text) == (403, True)
+        assert "Nothing happened" in found.told
+
+
+def test_without_the_right_that_the_kind_requires_there_is_nothing_to_dispatch(desk: Desk) -> None:
+    fields = typed(desk, "close", me="nurse", patient="ann")
+
+    denied = desk.send("/kinds/close/try", fields, "nurse")
+
+    assert denied.status == 403
+    looks = desk.ward.client.runner.accesses(subject="patient:ann")
+    assert [(one.actor.id, one.view, one.outcome) for one in looks] == [("nurse", "preview", "denied")]

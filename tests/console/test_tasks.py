@@ -168,6 +168,7 @@ def paths(done: Committed) -> dict[str, str]:
         "changes": "/changelog",
         "between": "/between?base=2018-07-30&version=2018-08-01&events=100",
         "effects": "/effects",
+        "try": "/kinds/prescription.submit/try",
     }
 
 

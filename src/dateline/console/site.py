@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dateline.console.act import act, carried
-from dateline.console.pages import effects, event, overview, row, rules, subject
+from dateline.console.pages import effects, event, overview, playground, row, rules, subject
 from dateline.console.pages.told import part
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
@@ -85,11 +85,14 @@ class Console(Face):
         "changes": ("/changelog", rules.changes),
         "between": ("/between", rules.between),
         "effects": ("/effects", effects.effects),
+        "try": ("/kinds/{kind}/try", playground.sheet),
     }
     """Every page: its path, and what makes its document."""
 
     ACTS: ClassVar[Mapping[str, tuple[str, Route, str]]] = {
         "effect": ("/effects/{key}", act("effect", effects.step), "effects"),
+        "preview": ("/kinds/{kind}/try", act("preview", playground.preview, again=True, event=True), "try"),
+        "dispatch": ("/kinds/{kind}/dispatch", act("dispatch", playground.dispatch, again=True, event=True), "try"),
     }
     """Everything that is done through a form: its path, what does it, and the page on which it stands."""
 

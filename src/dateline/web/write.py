@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dateline.core.event import Event
 from dateline.core.model import personal_fields
+from dateline.core.outcome import Preview
 from dateline.core.promise import Promise
 from dateline.errors import Denied, Malformed, Refused, StaleSnapshot
 from dateline.run.path import Given
@@ -15,7 +16,7 @@ from dateline.web.caller import UNMASK
 from dateline.web.problem import Explained
 from dateline.web.view import committed, fingerprinted, looked_at, previewed
 
-__all__ = ["dispatch", "preview"]
+__all__ = ["dispatch", "preview", "previewing"]
 
 
 async def dispatch(call: Call) -> Answer:
@@ -35,13 +36,23 @@ async def preview(call: Call) -> Answer:
     """Tell what an event would do, and write nothing."""
     rehearse = word_of(call, "rehearse", ("0", "1")) == "1"
     event, given = await _asked(call)
+    made = await previewing(call, event, given, rehearse=rehearse)
+    told = previewed(made, call.runner.promise(made), call.runner.versions, unmask=call.caller.unmasked)
+    return Answer(told, Shows("preview", looked_at(made)))
+
+
+async def previewing(call: Call, event: Event, given: Given, *, rehearse: bool = False) -> Preview:
+    """Return what an event would do.
+
+    Raises:
+        Explained: With the refusal, and whose data it tells of.
+    """
     made = await call.runner.preview(event, rehearse=rehearse, **given)
     if isinstance(made, StaleSnapshot):
         raise await _anew(call, event, made)
     if isinstance(made, Refused):
         raise Explained(made, shows=Shows("preview", event.subjects, denied=isinstance(made, Denied)))
-    told = previewed(made, call.runner.promise(made), call.runner.versions, unmask=call.caller.unmasked)
-    return Answer(told, Shows("preview", looked_at(made)))
+    return made
 
 
 async def _asked(call: Call) -> tuple[Event, Given]:
