@@ -40,6 +40,7 @@ _KIND = "prescription.write"
 PAGES: Mapping[str, Callable[[int], str]] = {
     "start": lambda _: "/",
     "subject": lambda number: f"/subjects/{_patient(number, 'patient:')}",
+    "accesses": lambda number: f"/subjects/{_patient(number, 'patient:')}/accesses",
     "event": lambda number: f"/events/{copy_id(number)}",
     "compare": lambda number: f"/events/{copy_id(number)}/compare?version={_NEWEST}",
     "row": lambda number: f"/rows/patient/{_patient(number)}",

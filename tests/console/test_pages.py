@@ -7,18 +7,33 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
 
-from dateline import Actor, AsyncRunner, DatelineError, Delivery, Relay, Runner, Versions, Yields, delivers, handler
+from dateline import (
+    Actor,
+    AsyncRunner,
+    DatelineError,
+    Delivery,
+    Look,
+    Reason,
+    Relay,
+    Runner,
+    Versions,
+    Yields,
+    delivers,
+    handler,
+)
 from dateline.console.site import Console, console
 from dateline.web.api import router
-from tests.web.hospital import LAYERS, NEW, OLD, VERSIONS, Base, Client, Prescribe, Tell, authenticate
+from tests.web.hospital import LAYERS, NEW, OLD, VERSIONS, Admit, Base, Client, Prescribe, Tell, admit, authenticate
 from tests.web.serving import served
+from tests.web.test_accesses import Round, seen_on_the_round
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 123*457 }}\u202e'
 HEAVIEST = 150_000
@@ -106,6 +121,7 @@ def paths(event: str, patient: str = "ann") -> dict[str, str]:
     return {
         "start": "/",
         "subject": f"/subjects/patient:{patient}",
+        "accesses": f"/subjects/patient:{patient}/accesses",
         "event": f"/events/{event}",
         "compare": f"/events/{event}/compare?version={NEW}",
         "row": f"/rows/patient/{patient}",
@@ -116,6 +132,10 @@ def paths(event: str, patient: str = "ann") -> dict[str, str]:
         "effects": "/effects",
         "try": f"/kinds/prescribe/try?version={OLD}",
     }
+
+
+RIGHTLY = {"accesses": "auditor"}
+"""Who may see a page that not everybody may."""
 
 
 def test_every_page_is_known_here() -> None:
@@ -317,7 +337,7 @@ def test_the_catalogue_tells_of_any_version(ward: Ward) -> None:
 def test_each_page_is_small_runs_nothing_and_has_its_document_beside_it(ward: Ward, page: str) -> None:
     path = paths(prescribed(ward))[page]
 
-    found = ward.page(path)
+    found = ward.page(path, RIGHTLY.get(page, "doctor"))
 
     assert (found.status, found.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert len(found.text) < HEAVIEST
@@ -328,7 +348,7 @@ def test_each_page_is_small_runs_nothing_and_has_its_document_beside_it(ward: Wa
     assert not re.search(r"https?://", found.text)
     if page != "start":
         bare, _, query = path.partition("?")
-        document = ward.page(f"{bare}.json" + (f"?{query}" if query else ""))
+        document = ward.page(f"{bare}.json" + (f"?{query}" if query else ""), RIGHTLY.get(page, "doctor"))
         assert (document.status, document.headers["content-type"]) == (200, "application/json")
         assert json.loads(document.text)
         assert ".json" in found.text
@@ -340,7 +360,7 @@ def test_hostile_texts_stay_texts_on_each_page(ward: Ward, page: str) -> None:
     body = {"input": {"patient": "x", "text": HOSTILE}, "reason": HOSTILE}
     ward.client.send("word", body, me=f"nurse/{OLD}")
 
-    for me in ("doctor", "nurse"):
+    for me in ("doctor", "nurse", "auditor"):
         for path in (paths(event, "x")[page], f"{paths(event, 'x')[page].partition('?')[0]}?kind=%22%3E%3Cscript%3E"):
             found = ward.page(path, me)
             parser = _Text()
@@ -350,11 +370,11 @@ def test_hostile_texts_stay_texts_on_each_page(ward: Ward, page: str) -> None:
     assert ward.page("/subjects/%3Cscript%3Ealert(1)%3C%2Fscript%3E").status == 200
 
 
-NOBODYS = {"start", "catalogue", "kind", "changes", "between", "try"}
-"""Pages that show nothing of anybody."""
+OTHERS = {"start", "catalogue", "kind", "changes", "between", "try", "accesses"}
+"""Pages that show nothing of anybody, and the one that has rules of its own."""
 
 
-@pytest.mark.parametrize("page", sorted(set(Console.PAGES) - NOBODYS))
+@pytest.mark.parametrize("page", sorted(set(Console.PAGES) - OTHERS))
 def test_each_page_that_shows_somebody_shows_them_to_whom_it_may_and_the_look_is_on_record(
     ward: Ward, page: str
 ) -> None:
@@ -371,6 +391,79 @@ def test_each_page_that_shows_somebody_shows_them_to_whom_it_may_and_the_look_is
     assert "secret" not in elsewhere.text
     looks = [(one.actor.id, one.door, one.unmasked) for one in ward.client.runner.accesses(subject="patient:ann")]
     assert looks == [("nurse", "console", False), ("doctor", "console", True), ("nurse", "console", False)]
+
+
+def test_who_looked_is_shown_newest_first_to_those_with_the_right_and_is_a_look_itself(ward: Ward) -> None:
+    event = prescribed(ward)
+    for path in ("/subjects/patient:ann", f"/events/{event}"):
+        ward.page(path)
+    seconded = Look(actor=Actor("dr-9", role="surgeon"), door="cli", view="row", subjects=("patient:ann",))
+    ward.client.runner.look(replace(seconded, reason=Reason("a second opinion")))
+
+    denied, shown = (ward.page("/subjects/patient:ann/accesses", me) for me in ("doctor", "auditor"))
+    document = json.loads(ward.page("/subjects/patient:ann/accesses.json", "auditor").text)
+    elsewhere = ward.page("/subjects/patient:ann/accesses", "north@auditor")
+
+    assert (denied.status, shown.status, "dr-9" in denied.text) == (403, 200, False)
+    told = [
+        "doctor denied accesses through the console",
+        "dr-9 surgeon shown row through the command line : a second opinion",
+        "doctor shown event through the console, personal values too",
+        "doctor shown timeline through the console, personal values too",
+    ]
+    assert [one for one in told if one not in shown.told] == []
+    assert [shown.told.index(one) for one in told] == sorted(shown.told.index(one) for one in told)
+    looks = [(one["actor"]["id"], one["view"], one["outcome"]) for one in document["accesses"]]
+    assert looks[:3] == [("auditor", "accesses", "shown"), ("doctor", "accesses", "denied"), ("dr-9", "row", "shown")]
+    assert "No look is on record." in elsewhere.told
+    assert len(ward.client.runner.accesses(subject="patient:ann", actor="auditor")) == 2
+
+
+def test_who_looked_is_led_to_from_their_page_for_those_alone_who_may_know(ward: Ward) -> None:
+    prescribed(ward)
+
+    led = [
+        "/subjects/patient:ann/accesses" in ward.page("/subjects/patient:ann", me).text for me in ("doctor", "auditor")
+    ]
+
+    assert led == [False, True]
+
+
+def test_who_looked_is_told_page_by_page(ward: Ward) -> None:
+    for number in range(25):
+        ward.client.runner.look(Look(actor=Actor(f"dr-{number}"), door="ward", view="event", subjects=("patient:ann",)))
+
+    first = ward.page("/subjects/patient:ann/accesses", "auditor")
+    [further] = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    then = ward.page(further.removeprefix("/console").replace("&amp;", "&"), "auditor")
+
+    numbers = [re.findall(r"<b>dr-(\d+)</b>", one.text) for one in (first, then)]
+    assert numbers == [[str(one) for one in range(24, 4, -1)], [str(one) for one in range(4, -1, -1)]]
+
+
+def test_hostile_texts_of_looks_stay_texts(ward: Ward) -> None:
+    actor = Actor(HOSTILE, role=HOSTILE, on_behalf_of=HOSTILE)
+    look = Look(actor=actor, door=HOSTILE, view=HOSTILE, subjects=(HOSTILE,), reason=Reason(HOSTILE))
+    ward.client.runner.look(look)
+
+    found = ward.page(f"/subjects/{quote(HOSTILE, safe='')}/accesses", "auditor")
+    parser = _Text()
+    parser.feed(found.text)
+
+    assert (found.status, found.told.count("onerror=alert(1)") > 5) == (200, True)
+    assert not {"script", "img"} & set(parser.tags)
+    assert "49" not in found.told
+
+
+def test_a_timeline_is_a_look_at_all_whose_personal_values_it_holds(url: str) -> None:
+    with watched(url, Versions.of({OLD: [Admit, admit, Round, seen_on_the_round]})) as ward:
+        ward.client.admit()
+        ward.client.send("round", {"input": {"ward": "7", "patient": "ann"}})
+
+        assert "secret ann" in ward.page("/subjects/ward:7.json").text
+
+        looks = [(one.actor.id, one.view) for one in ward.client.runner.accesses(subject="patient:ann")]
+        assert looks == [("doctor", "timeline")]
 
 
 @pytest.mark.parametrize("name", sorted(Console.ROUTES))

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from dateline import Actor, Committed
+from dateline import Actor, Committed, Look, Reason
 from dateline.console.site import Console
 from tests.browser import browser, needed
 from tests.console.clinic import PEOPLE, Clinic, clinic
@@ -151,6 +151,44 @@ def test_somebody_approves_it_by_the_keyboard_alone(opened: Browser, place: Clin
     assert [one.state for one in place.runner.effects(kind="patient.notify")] == ["due"]
 
 
+def test_an_auditor_finds_who_looked_at_a_patient(opened: Browser, place: Clinic) -> None:
+    prescribed(place)
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/subjects/patient:ann")
+        expect(page.get_by_role("heading", level=1)).to_have_text("patient:ann")
+        expect(page.get_by_role("link", name="Who looked at patient:ann")).to_have_count(0)
+
+    with seen(opened, "auditor") as page:
+        page.goto(f"{place.root}/")
+        page.get_by_label("Subject").fill("patient:ann")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("link", name="Who looked at patient:ann").click()
+        expect(page).to_have_url(f"{place.root}/subjects/patient:ann/accesses")
+        looks = page.get_by_role("main").get_by_role("listitem")
+        expect(looks).to_have_count(2)
+        expect(looks.nth(1)).to_contain_text("dr-7 doctor")
+        expect(looks.nth(1)).to_contain_text("timeline through the console, personal values too")
+        page.get_by_role("link", name="What happened to patient:ann").click()
+        expect(page.locator("summary", has_text="prescription.submit")).to_be_visible()
+
+
+def test_an_auditor_finds_who_looked_by_the_keyboard_alone(opened: Browser, place: Clinic) -> None:
+    done = prescribed(place)
+    place.runner.look(
+        Look(actor=Actor("dr-9"), door="ward", view="event", event=done.event_id, reason=Reason("a second opinion"))
+    )
+
+    with seen(opened, "auditor") as page:
+        page.goto(f"{place.root}/subjects/patient:ann")
+        tabbed(page, page.get_by_role("link", name="Who looked at patient:ann"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("dr-9")).to_be_visible()
+        expect(page.get_by_text("a second opinion")).to_be_visible()
+        tabbed(page, page.get_by_role("link", name="event", exact=True))
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{place.root}/events/{done.event_id}")
+
+
 # For everybody --------------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +198,7 @@ def paths(done: Committed) -> dict[str, str]:
     return {
         "start": "/",
         "subject": "/subjects/patient:ann",
+        "accesses": "/subjects/patient:ann/accesses",
         "event": f"/events/{done.event_id}",
         "compare": f"/events/{done.event_id}/compare?version=2018-07-30",
         "row": f"/rows/task/{task.row_key}",

@@ -76,6 +76,8 @@ class Console(Face):
 
     PAGES: ClassVar[Mapping[str, tuple[str, Route]]] = {
         "start": ("/", overview.start),
+        # Before whoever it is about: their name may be anything, and end so.
+        "accesses": ("/subjects/{subject:anything}/accesses", subject.accesses),
         "subject": ("/subjects/{subject:anything}", subject.subject),
         "event": ("/events/{id}", event.event),
         "compare": ("/events/{id}/compare", event.compare),

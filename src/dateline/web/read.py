@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from dateline.web.call import Answer, Call, Shows
 from dateline.web.problem import Explained, Unserved
 from dateline.web.view import viewed
 
-__all__ = ["PATIENCE", "accesses", "event", "history", "row", "timeline"]
+__all__ = ["PATIENCE", "accesses", "accesses_of", "event", "history", "row", "timeline"]
 
 PATIENCE = 30
 """Seconds for which a caller may wait for an event."""
@@ -67,14 +68,24 @@ async def row(call: Call) -> Answer:
 
 async def accesses(call: Call) -> Answer:
     """Show who looked at a subject, for those with the right "audit"; without it, the try is an access too."""
-    subject = call.request.path_params["subject"]
+    return _paged(call, await accesses_of(call, call.request.path_params["subject"], cut_of(call)))
+
+
+async def accesses_of(call: Call, subject: str, cut: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a page of who looked at a subject.
+
+    Args:
+        cut: As `cut_of` gives it.
+
+    Raises:
+        Explained: Without the right "audit".
+    """
     if AUDIT not in call.caller.actor.rights:
         denied = Denied(f"{call.caller.actor.id} lacks the right {AUDIT!r}, which accesses require", right=AUDIT)
         raise Explained(denied, shows=Shows("accesses", (subject,), denied=True))
-    cut = cut_of(call)
     found = await call.runner.accesses(tenant=call.caller.tenant, subject=subject, **cut)
     last = found[-1].number if len(found) == cut["limit"] else None
-    return _paged(call, {"accesses": [one.document() for one in found], "next": last})
+    return {"accesses": [one.document() for one in found], "next": last}
 
 
 def _page(call: Call, page: Page, view: str, *subjects: str) -> Answer:
