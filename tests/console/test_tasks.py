@@ -13,6 +13,7 @@ from dateline import Actor, Committed, Look, Reason
 from dateline.console.site import Console
 from tests.browser import browser, needed
 from tests.console.clinic import PEOPLE, Clinic, clinic
+from versions.v2018_07_30.patients import NoteAllergy, RegisterPatient
 from versions.v2018_07_30.prescriptions import SubmitPrescription
 
 pytestmark = needed
@@ -31,8 +32,12 @@ def place(sqlite_url: str) -> Iterator[Clinic]:
 
 
 @contextmanager
-def seen(opened: Browser, me: str, **given: object) -> Iterator[Page]:
-    """Give a page of somebody's; whatever its script or its policy complains of fails the test."""
+def seen(opened: Browser, me: str, refused: str | None = None, **given: object) -> Iterator[Page]:
+    """Give a page of somebody's; whatever its script or its policy complains of fails the test.
+
+    Args:
+        refused: How the one request is answered that is to be refused, of which the browser complains too.
+    """
     context = opened.new_context(extra_http_headers={"authorization": f"Bearer {me}"}, **given)  # type: ignore[arg-type]
     page = context.new_page()
     complaints: list[str] = []
@@ -40,7 +45,8 @@ def seen(opened: Browser, me: str, **given: object) -> Iterator[Page]:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
         yield page
-        assert complaints == []
+        assert [one for one in complaints if refused is None or refused not in one] == []
+        assert len(complaints) == (refused is not None)
     finally:
         context.close()
 
@@ -106,6 +112,101 @@ def test_somebody_sees_what_a_prescription_was_under_another_date(opened: Browse
         page.get_by_role("button", name="Compare").click()
         expect(page.get_by_role("heading", level=2, name="task")).to_contain_text("gone")
         expect(page.get_by_role("heading", level=2, name="nurses.tell")).to_contain_text("gone")
+
+
+def filled(page: Page, place: Clinic, version: str = "2018-08-01") -> None:
+    """Fill in a prescription of a drug that harms the liver."""
+    page.goto(f"{place.root}/kinds/prescription.submit/try?version={version}")
+    asked = page.get_by_role("form", name="What is asked")
+    for name, typed in (("patient", "ann"), ("drug", "methotrexate"), ("dose", "15 mg"), ("days", "28")):
+        asked.get_by_label(name).fill(typed)
+
+
+def prescriptions(place: Clinic) -> list[str]:
+    return [one.outcome for one in place.runner.trail(kind="prescription.submit")]
+
+
+def test_somebody_previews_a_prescription_and_dispatches_exactly_that(opened: Browser, place: Clinic) -> None:
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/")
+        page.get_by_role("link", name="Catalogue").click()
+        page.get_by_role("link", name="prescription.submit").click()
+        page.get_by_role("link", name="Try").click()
+        filled(page, place)
+        page.get_by_label("Why").fill("arthritis")
+        page.get_by_role("button", name="Preview", exact=True).click()
+        expect(page.get_by_role("status")).to_contain_text("2 changes and 2 effects. Nothing is written yet.")
+        expect(page.get_by_role("heading", name="nurses.tell")).to_be_visible()
+        assert prescriptions(place) == []
+        page.get_by_role("button", name="Dispatch exactly this").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("prescription.submit committed")
+        expect(page.get_by_text("arthritis")).to_be_visible()
+
+    assert prescriptions(place) == ["committed"]
+
+
+def test_somebody_does_so_by_the_keyboard_alone_and_mends_what_is_wrong(opened: Browser, place: Clinic) -> None:
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/kinds/prescription.submit/try?version=2018-08-01")
+        asked = page.get_by_role("form", name="What is asked")
+        for name, typed in (("patient", "ann"), ("drug", "ibuprofen"), ("dose", "400 mg"), ("days", "3")):
+            tabbed(page, asked.get_by_label(name))
+            page.keyboard.type(typed)
+        tabbed(page, page.get_by_role("button", name="Preview", exact=True))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Nothing is written yet.")
+        tabbed(page, page.get_by_role("button", name="Dispatch exactly this"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("prescription.submit committed")
+
+    assert prescriptions(place) == ["committed"]
+
+
+def test_a_refusal_leads_back_to_the_field(opened: Browser, place: Clinic) -> None:
+    place.runner.dispatch(NoteAllergy(patient="ann", ingredient="methotrexate"), actor="dr-7")
+
+    with seen(opened, "doctor", "422") as page:
+        filled(page, place)
+        page.get_by_role("button", name="Preview", exact=True).click()
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("ann does not bear methotrexate")
+        alert.get_by_role("link", name="drug").click()
+        asked = page.get_by_role("form", name="What is asked")
+        assert asked.get_by_label("drug").evaluate("one => one === document.activeElement || one.matches(':target')")
+        assert asked.get_by_label("dose").input_value() == "15 mg"
+
+    assert prescriptions(place) == []
+
+
+def test_somebody_sees_that_what_they_previewed_is_not_so_any_more(opened: Browser, place: Clinic) -> None:
+    with seen(opened, "doctor", "409") as page:
+        filled(page, place)
+        page.get_by_role("button", name="Preview", exact=True).click()
+        moved = RegisterPatient(patient="ann", name="Ann Aalto", phone="+31 555 0199")
+        place.runner.dispatch(moved, actor="desk")
+        page.get_by_role("button", name="Dispatch exactly this").click()
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("Nothing was dispatched")
+        expect(alert).to_contain_text("patient/ann is changed since in phone")
+        assert prescriptions(place) == ["stale"]
+        # What it would do now stands below.
+        expect(page.get_by_text("+31 555 0199")).to_be_visible()
+        page.get_by_role("button", name="Dispatch exactly this").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("prescription.submit committed")
+
+    assert prescriptions(place) == ["stale", "committed"]
+
+
+def test_somebody_compares_two_dates_before_anything_is_sent(opened: Browser, place: Clinic) -> None:
+    with seen(opened, "doctor") as page:
+        filled(page, place, "2018-07-30")
+        page.get_by_label("or beside").select_option("2018-08-01")
+        page.get_by_role("button", name="Preview and compare").click()
+        differs = page.get_by_role("region", name="2018-07-30 beside 2018-08-01")
+        expect(differs.get_by_role("heading", level=3)).to_contain_text(["new task", "new nurses.tell"])
+        expect(differs.get_by_text("of 2018-08-01").first).to_be_visible()
+
+    assert prescriptions(place) == []
 
 
 def held(place: Clinic) -> str:
