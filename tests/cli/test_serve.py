@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import shlex
@@ -215,6 +216,7 @@ def test_one_process_dispatches_tells_and_delivers(inn: str) -> None:
             "delivers": ["wake"],
             "routes": {
                 "api": "/events",
+                "console": "/console/",
                 "description": "/openapi.json",
                 "events": "/live/events",
                 "health": "/healthz",
@@ -349,13 +351,74 @@ def test_a_person_is_told_where_it_is_and_gets_a_line_to_paste(inn: str) -> None
             assert answer.status == 200
         assert (
             "  relay   none: nobody delivers effects here; --deliveries MODULE has one run\n" in lines,
-            sum(header.rpartition(" ")[2] in line for line in lines),
-        ) == (True, 1)
+            [line.partition("enter")[0].strip() for line in lines if header.rpartition(" ")[2] in line],
+        ) == (True, [curl.strip(), f"{where}/console/"])
         process.send_signal(signal.SIGINT)
         assert (process.wait(20), process.stderr and process.stderr.read()) == (0, "")
     finally:
         process.kill()
         process.communicate()
+
+
+def browsed(server: Server, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
+    """Return what a browser gets that follows nothing by itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.told["port"], timeout=20)
+    try:
+        method = headers.pop("method", "GET")
+        body = headers.pop("body", None)
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        found = connection.getresponse()
+        return found.status, {name.lower(): value for name, value in found.getheaders()}, found.read().decode()
+    finally:
+        connection.close()
+
+
+@ON_SQLITE
+def test_a_browser_comes_in_by_the_address_that_was_shown_and_keeps_a_cookie_that_no_other_site_can_use(
+    inn: str,
+) -> None:
+    with serving("--app", "inn:runner") as server:
+        token, port = server.told["token"], server.told["port"]
+        status, headers, text = browsed(server, f"/console/enter?token={token}")
+        cookie, _, told = headers["set-cookie"].partition("; ")
+
+        assert (status, headers["location"], text) == (303, "/console/", "")
+        assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")
+        assert sorted(told.split("; ")) == ["HttpOnly", "Path=/", "SameSite=strict"]
+        # What listens at another port of this machine is sent the cookie too.
+        assert cookie.startswith(f"dateline-{port}=")
+        assert token not in cookie
+        assert browsed(server, "/console/", cookie=cookie, sec_fetch_site="none")[0] == 200
+        assert browsed(server, "/console/kinds", cookie=cookie, sec_fetch_site="same-origin")[0] == 200
+        assert browsed(server, "/console/kinds", authorization=f"Bearer {token}")[0] == 200
+
+        for wrong in ("", "?token=", f"?token={token}x", "?token=%C3%BF"):
+            status, headers, _ = browsed(server, f"/console/enter{wrong}")
+            assert (status, headers.get("set-cookie")) == (401, None), wrong
+        assert browsed(server, "/console/")[0] == 401
+        assert browsed(server, "/console/", cookie=f"dateline-{port}={token}")[0] == 401
+        assert browsed(server, f"/console/enter?token={token}", host="evil.example")[0] == 421
+        send = {"method": "POST", "body": '{"input": {"room": "1"}}', "idempotency_key": "k"}
+        elsewhere: list[dict[str, str]] = [
+            {"sec_fetch_site": "cross-site"},
+            {"sec_fetch_site": "same-site"},
+            {"origin": "http://localhost:1"},
+            {"origin": "null"},
+        ]
+        for other in elsewhere:
+            assert browsed(server, "/console/", cookie=cookie, **other)[0] == 401, other
+            assert browsed(server, "/events/arrive", cookie=cookie, **send, **other)[0] == 401, other
+        ours = {"cookie": cookie, "origin": f"http://127.0.0.1:{port}", "sec_fetch_site": "same-origin"}
+        assert browsed(server, "/events/arrive", **send, **ours)[0] == 201
+
+
+@ON_SQLITE
+def test_pages_are_for_whom_the_application_knows(inn: str) -> None:
+    with serving("--app", "inn:runner", "--authenticate", "inn:authenticate", "--prefix", "/api") as server:
+        assert browsed(server, "/console/")[0] == 401
+        assert browsed(server, "/console/enter?token=None")[0] == 404
+        status, _, text = browsed(server, "/console/kinds", x_who="ann")
+        assert (status, 'href="/console/console.css"' in text) == (200, True)
 
 
 @ON_SQLITE

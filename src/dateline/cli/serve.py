@@ -72,7 +72,7 @@ def serve(
     ] = "warning",
     json: Json = False,
 ) -> None:
-    """Serve the API, the live feed and /healthz and /readyz, and deliver effects, until it is told to end by SIGTERM or SIGINT.
+    """Serve the API, the live feed, /console, /healthz and /readyz, and deliver effects, until it is told to end by SIGTERM or SIGINT.
 
     Then it takes no more, finishes what is in flight and what is being delivered, and exits with 0.
 
@@ -98,10 +98,22 @@ def serve(
         token = secrets.token_urlsafe(32)
         called = Local(token, runner.versions)
     path = "/".join(["", *filter(None, prefix.split("/"))]) if prefix.strip("/") else ""
-    site = web.Site.of(runner, authenticate=called, authorise=allowed, relay=relay, prefix=path)
+    pages = _pages(runner, called)
+    site = web.Site.of(runner, authenticate=called, authorise=allowed, relay=relay, pages=pages, prefix=path)
     _heard(log)
-    told = _Told.of(listening, token, path, sorted(relay.routes) if relay is not None else ())
+    told = _Told.of(listening, token, path, sorted(relay.routes) if relay is not None else (), pages=bool(pages))
     web.serve(site, listening, told=lambda: told.write() if json else told.show(program), grace=patience)
+
+
+def _pages(runner: AsyncRunner, called: Any) -> list[Any]:
+    """Return the console's routes; none where it is not installed."""
+    try:
+        from dateline.console.site import console  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        return []
+    return list(console(runner, authenticate=called).routes)
 
 
 def _runner(program: str) -> AsyncRunner:
@@ -168,7 +180,9 @@ class _Told:
     delivers: Sequence[str]
 
     @classmethod
-    def of(cls, listening: socket.socket, token: str | None, prefix: str, delivers: Sequence[str]) -> _Told:
+    def of(
+        cls, listening: socket.socket, token: str | None, prefix: str, delivers: Sequence[str], *, pages: bool
+    ) -> _Told:
         """Return it; the port is the real one, also where any was asked for."""
         host, port = listening.getsockname()[:2]
         routes = {
@@ -179,6 +193,8 @@ class _Told:
             "health": "/healthz",
             "ready": "/readyz",
         }
+        if pages:
+            routes["console"] = "/console/"
         return cls(f"http://{f'[{host}]' if ':' in host else host}:{port}", host, port, token, routes, delivers)
 
     def write(self) -> None:
@@ -194,6 +210,9 @@ class _Told:
         lines = {
             "API": f"{routes['api']}, described at {routes['description']}",
             "live": f"{routes['live']}, a WebSocket, and {routes['events']}, server-sent events",
+            "console": routes.get(
+                "console", "none: nobody sees pages here; pip install 'dateline[console]' brings them"
+            ),
             "health": f"{routes['health']}, and whether it can serve: {routes['ready']}",
             "relay": f"delivers {', '.join(self.delivers)}"
             if self.delivers
@@ -207,5 +226,8 @@ class _Told:
                 "  caller  whoever has this token, on this machine, with all rights; --authenticate tells others apart:"
             )
             console.print(Text(f"  curl -H 'Authorization: Bearer {self.token}' {kinds}", style="green"))
+            if "console" in routes:
+                console.print("  and in a browser, which keeps a cookie and not this address:")
+                console.print(Text(f"  {self.address}{routes['console']}enter?token={self.token}", style="green"))
         console.print("Ctrl-C ends it.", style="dim")
         sys.stdout.flush()

@@ -6,8 +6,8 @@ import hmac
 import ipaddress
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dateline.core import adopt, effective, erase, pin
@@ -16,7 +16,7 @@ from dateline.core.flow import BACKDATE
 from dateline.core.meta import Actor
 from dateline.core.version import Versions
 from dateline.run import act
-from dateline.web.caller import UNMASK, Caller
+from dateline.web.caller import UNMASK, Caller, same_host
 
 __all__ = ["Here", "Local", "loopback", "rights"]
 
@@ -32,19 +32,50 @@ class Local:
     """Knows one caller: whoever started the process, by a token that it told them, with all rights.
 
     Args:
-        token: What each request carries, as `Authorization: Bearer …`.
+        token: What each request carries, as `Authorization: Bearer …`; or, in a browser that came in by `enter`, a cookie made of it.
     """
 
     def __init__(self, token: str, versions: Versions) -> None:
+        self._token = token.encode()
         self._expected = f"bearer {token}".encode()
+        # Not the token: browsers send cookies to whatever listens at another port of this machine, too.
+        self._cookie = hmac.digest(self._token, b"dateline's cookie", "sha256").hex().encode()
         self._caller = Caller(Actor("local", kind="person", rights=rights(versions)))
 
     def __call__(self, connection: HTTPConnection) -> Caller | None:
-        """Return them, where the request has the token."""
+        """Return them, where the request has the token, or the cookie and no page but ours sends it."""
         scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         # In constant time: how long it takes must not tell how much of it is right.
         same = hmac.compare_digest(f"{scheme.lower()} {token.strip()}".encode(), self._expected)
-        return self._caller if same else None
+        return self._caller if same or self._browses(connection) else None
+
+    def _browses(self, connection: HTTPConnection) -> bool:
+        """Tell whether a browser sends this that came in before, from one of our pages or by its address.
+
+        SameSite alone does not do: to it, what listens at another port of this machine is the same site.
+
+        Source: Fetch Metadata Request Headers (W3C), Sec-Fetch-Site.
+        """
+        held = connection.cookies.get(_named(connection), "")
+        if not hmac.compare_digest(held.encode(), self._cookie):
+            return False
+        return same_host(connection) and connection.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+    async def enter(self, request: Request) -> Response:
+        """Let a browser in that has the token in its address, and send it on to an address without."""
+        safe = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+        if not hmac.compare_digest(request.query_params.get("token", "").encode(), self._token):
+            return PlainTextResponse("who are you?\n", 401, safe)
+        home = request.url.path.removesuffix("enter")
+        answer = Response(b"", 303, {**safe, "location": home})
+        answer.set_cookie(_named(request), self._cookie.decode(), path="/", httponly=True, samesite="strict")
+        return answer
+
+
+def _named(connection: HTTPConnection) -> str:
+    """Return the cookie's name: a browser keeps one of each name for all ports of a host."""
+    port = connection.headers.get("host", "").rpartition(":")[2]
+    return f"dateline-{port if port.isascii() and port.isdigit() else 80}"
 
 
 class Here:

@@ -9,7 +9,7 @@ import math
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from logging import WARNING
@@ -17,7 +17,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, Route
 
 from dateline.errors import DatelineError, Unreachable
 from dateline.run import log
@@ -68,11 +68,13 @@ class Site:
         authenticate: Authenticate,
         authorise: Authorise | None = None,
         relay: AsyncRelay | None = None,
+        pages: Sequence[BaseRoute] = (),
         prefix: str = "",
     ) -> Site:
         """Return one with the API and the live feed behind a prefix, and `/healthz` and `/readyz`.
 
         Args:
+            pages: What is for people, at `/console`: `console(runner, authenticate=…).routes`.
             authenticate: Tells who calls; a `Local` admits nobody but those on this machine who know its token.
             authorise: Tells who may hear of what; without it, all of a tenant may hear of all that is the tenant's.
         """
@@ -80,10 +82,20 @@ class Site:
         served = [*router(runner, authenticate=authenticate).routes, *live.routes]
         well = health(runner, sequencer=SEQUENCER, relay=RELAY if relay is not None else None)
         # Not by FastAPI, of which nothing is needed here: what it wraps around each request takes a third of the time.
-        app = Starlette(routes=[*well, *([Mount(prefix, routes=served)] if prefix else served)])
+        app = Starlette(
+            routes=[*well, *_shown(pages, authenticate), *([Mount(prefix, routes=served)] if prefix else served)]
+        )
         if isinstance(authenticate, Local):
             app.add_middleware(Here)
         return cls(app=app, runner=runner, live=live, relay=relay)
+
+
+def _shown(pages: Sequence[BaseRoute], authenticate: Authenticate) -> list[BaseRoute]:
+    """Return what is for people, and their way in where nobody but us knows them."""
+    if not pages:
+        return []
+    door = [Route("/console/enter", authenticate.enter)] if isinstance(authenticate, Local) else []
+    return [*door, Mount("/console", routes=pages)]
 
 
 def _own(caller: Caller, wanted: Wanted) -> bool:
