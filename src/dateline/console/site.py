@@ -10,9 +10,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dateline.console.chart import columns, ranks
 from dateline.console.pages import event, overview, row, rules, subject
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
@@ -83,7 +85,7 @@ class Console(Face):
         "style": ("GET", "/console.css", _style),
         "picture": ("GET", "/kinds/{kind}/cascade.svg", rules.picture),
         # Before the pages: what is called so is the document.
-        **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items() if path != "/"},
+        **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items()},
         **{name: ("GET", path, work) for name, (path, work) in PAGES.items()},
     }
 
@@ -99,7 +101,10 @@ class Console(Face):
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # What makes pictures escapes what they say.
         self._pages.filters |= {
+            "columns": lambda told, title, series: Markup(columns(title, overview.called(told), series)),  # noqa: S704 - as above
+            "ranks": lambda counts, title: Markup(ranks(title, counts)),  # noqa: S704 - as above
             "instant": _instant,
             "json": lambda one: canonical(one).decode(),
             "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",
@@ -143,7 +148,7 @@ class Console(Face):
             page=page,
             who="nobody is signed in" if caller is None else caller.actor.id,
             unmasked=caller is not None and caller.unmasked,
-            twin=f"{path}.json{query}" if page not in ("", "start") else "",
+            twin=f"{path}.json{query}" if page else "",
             further=f"{path}?{further}",
         )
 
