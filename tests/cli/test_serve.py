@@ -351,10 +351,8 @@ def test_a_person_is_told_where_it_is_and_gets_a_line_to_paste(inn: str) -> None
             assert answer.status == 200
         assert (
             "  relay   none: nobody delivers effects here; --deliveries MODULE has one run\n" in lines,
-            sum(header.rpartition(" ")[2] in line for line in lines),
-        ) == (True, 2)
-        [link] = [line.strip() for line in lines if "/console/enter?" in line]
-        assert link == f"{where}/console/enter?token={header.rpartition(' ')[2]}"
+            [line.partition("enter")[0].strip() for line in lines if header.rpartition(" ")[2] in line],
+        ) == (True, [curl.strip(), f"{where}/console/"])
         process.send_signal(signal.SIGINT)
         assert (process.wait(20), process.stderr and process.stderr.read()) == (0, "")
     finally:
@@ -362,59 +360,65 @@ def test_a_person_is_told_where_it_is_and_gets_a_line_to_paste(inn: str) -> None
         process.communicate()
 
 
-@ON_SQLITE
-def test_a_browser_comes_in_by_the_link_and_has_the_token_for_the_pages_alone(inn: str) -> None:
-    with serving("--app", "inn:runner") as server:
-        host = server.told["address"].removeprefix("http://")
-
-        def asked(path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
-            connection = http.client.HTTPConnection(host, timeout=20)
-            connection.request(method, path, headers=headers)
-            found = connection.getresponse()
-            told = found.read().decode()
-            connection.close()
-            return found.status, {name.lower(): value for name, value in found.getheaders()}, told
-
-        status, headers, _ = asked(f"/console/enter?token={server.told['token']}")
-        assert (status, headers["location"], headers["cache-control"], headers["referrer-policy"]) == (
-            303,
-            "/console/",
-            "no-store",
-            "no-referrer",
-        )
-        cookie, *limits = headers["set-cookie"].split("; ")
-        assert sorted(limits) == ["HttpOnly", "Path=/console", "SameSite=strict"]
-
-        for token in ("", "x", server.told["token"][:-1], "%C3%A9"):
-            status, headers, _ = asked(f"/console/enter?token={token}")
-            assert (status, "set-cookie" in headers) == (403, False)
-        page = asked("/console/kinds", cookie=cookie)
-        assert (page[0], 'href="/console/kinds/arrive?' in page[2]) == (200, True)
-        assert [asked("/console/kinds", **one)[0] for one in ({}, {"cookie": "dateline=x"})] == [401, 401]
-        assert asked("/console/kinds", authorization=f"Bearer {server.told['token']}")[0] == 200
-        # Somebody's page at another name of this machine is refused as every such request is.
-        assert asked("/console/kinds", cookie=cookie, host="evil.example")[0] == 421
-
-
-@ON_SQLITE
-def test_without_what_pages_are_made_with_all_else_is_served(inn: str) -> None:
-    program = (
-        "import sys; sys.modules['jinja2'] = None; from dateline.cli.main import main; "
-        "main(['serve', '--app', 'inn:runner', '--port', '0', '--json'])"
-    )
-    environment = {**os.environ, **ENVIRONMENT}
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+def browsed(server: Server, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
+    """Return what a browser gets that follows nothing by itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.told["port"], timeout=20)
     try:
-        assert process.stdout is not None
-        server = Server(process, json.loads(process.stdout.readline()))
-        assert "console" not in server.told["routes"]
-        assert (server.ask("/console/")[0], server.ask("/kinds")[0]) == (404, 200)
-        assert server.stop() == (0, "")
+        method = headers.pop("method", "GET")
+        body = headers.pop("body", None)
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        found = connection.getresponse()
+        return found.status, {name.lower(): value for name, value in found.getheaders()}, found.read().decode()
     finally:
-        process.kill()
-        process.communicate()
+        connection.close()
+
+
+@ON_SQLITE
+def test_a_browser_comes_in_by_the_address_that_was_shown_and_keeps_a_cookie_that_no_other_site_can_use(
+    inn: str,
+) -> None:
+    with serving("--app", "inn:runner") as server:
+        token, port = server.told["token"], server.told["port"]
+        status, headers, text = browsed(server, f"/console/enter?token={token}")
+        cookie, _, told = headers["set-cookie"].partition("; ")
+
+        assert (status, headers["location"], text) == (303, "/console/", "")
+        assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")
+        assert sorted(told.split("; ")) == ["HttpOnly", "Path=/console", "SameSite=strict"]
+        # What listens at another port of this machine is sent the cookie too.
+        assert cookie.startswith(f"dateline-{port}=")
+        assert token not in cookie
+        assert browsed(server, "/console/", cookie=cookie, sec_fetch_site="none")[0] == 200
+        assert browsed(server, "/console/kinds", cookie=cookie, sec_fetch_site="same-origin")[0] == 200
+        assert browsed(server, "/console/kinds", authorization=f"Bearer {token}")[0] == 200
+
+        for wrong in ("", "?token=", f"?token={token}x", "?token=%C3%BF"):
+            status, headers, _ = browsed(server, f"/console/enter{wrong}")
+            assert (status, headers.get("set-cookie")) == (401, None), wrong
+        assert browsed(server, "/console/")[0] == 401
+        assert browsed(server, "/console/", cookie=f"dateline-{port}={token}")[0] == 401
+        assert browsed(server, f"/console/enter?token={token}", host="evil.example")[0] == 421
+        send = {"method": "POST", "body": '{"input": {"room": "1"}}', "idempotency_key": "k"}
+        elsewhere: list[dict[str, str]] = [
+            {"sec_fetch_site": "cross-site"},
+            {"sec_fetch_site": "same-site"},
+            {"origin": "http://localhost:1"},
+            {"origin": "null"},
+        ]
+        for other in elsewhere:
+            assert browsed(server, "/console/", cookie=cookie, **other)[0] == 401, other
+            assert browsed(server, "/events/arrive", cookie=cookie, **send, **other)[0] == 401, other
+        ours = {"cookie": cookie, "origin": f"http://127.0.0.1:{port}", "sec_fetch_site": "same-origin"}
+        assert browsed(server, "/events/arrive", **send, **ours)[0] == 201
+
+
+@ON_SQLITE
+def test_pages_are_for_whom_the_application_knows(inn: str) -> None:
+    with serving("--app", "inn:runner", "--authenticate", "inn:authenticate", "--prefix", "/api") as server:
+        assert browsed(server, "/console/")[0] == 401
+        assert browsed(server, "/console/enter?token=None")[0] == 404
+        status, _, text = browsed(server, "/console/kinds", x_who="ann")
+        assert (status, 'href="/console/console.css"' in text) == (200, True)
 
 
 @ON_SQLITE

@@ -142,7 +142,7 @@ def test_every_page_is_known_here() -> None:
     assert set(paths("x")) == set(Console.PAGES)
     assert set(Console.ROUTES) == {
         *Console.PAGES,
-        *(f"{one}.json" for one in Console.PAGES if one != "start"),
+        *(f"{one}.json" for one in Console.PAGES),
         "icon",
         *Console.ACTS,
         "style",
@@ -346,12 +346,11 @@ def test_each_page_is_small_runs_nothing_and_has_its_document_beside_it(ward: Wa
     assert "script-src" not in policy
     assert (found.headers["referrer-policy"], found.headers["x-content-type-options"]) == ("same-origin", "nosniff")
     assert not re.search(r"https?://", found.text)
-    if page != "start":
-        bare, _, query = path.partition("?")
-        document = ward.page(f"{bare}.json" + (f"?{query}" if query else ""), RIGHTLY.get(page, "doctor"))
-        assert (document.status, document.headers["content-type"]) == (200, "application/json")
-        assert json.loads(document.text)
-        assert ".json" in found.text
+    bare, _, query = path.partition("?")
+    document = ward.page(f"{bare}.json" + (f"?{query}" if query else ""), RIGHTLY.get(page, "doctor"))
+    assert (document.status, document.headers["content-type"]) == (200, "application/json")
+    assert json.loads(document.text)
+    assert ".json" in found.text
 
 
 @pytest.mark.parametrize("page", sorted(Console.PAGES))
@@ -481,6 +480,31 @@ def test_whom_to_look_for_is_asked_on_every_page(ward: Ward) -> None:
 
     assert (found.status, found.headers["location"]) == (303, "/console/subjects/patient:a%2Fb")
     assert ward.page("/events/x").told.startswith("There is no event")
+
+
+def test_the_overview_counts_and_names_nobody(ward: Ward) -> None:
+    prescribed(ward)
+    ward.client.send("prescribe", {"input": {"patient": "ann", "dose": "5 g"}}, me=f"nurse/{OLD}")
+
+    for span in ("24h", "7d", "30d"):
+        found = ward.page(f"/?span={span}")
+        told = json.loads(ward.page(f"/.json?span={span}").text)
+
+        # Where the callers were pinned, an event each.
+        assert {name: sum(counts) for name, counts in told["events"].items()} == {"committed": 3, "rejected": 1}
+        assert told["rejections"] == {"dose.unit": 1}
+        assert len(told["times"]) == int(span.rstrip("hd"))
+        for word in (
+            "Events, by what became of them",
+            "dose.unit: 1",
+            "1 due",
+            "3 committed, 1 rejected",
+            "As a table",
+        ):
+            assert word in found.told, word
+    assert "1 rejected" not in ward.page("/", "north@doctor").told
+    assert ward.page("/?span=9d").status == 400
+    assert ward.client.runner.accesses() == ()
 
 
 def test_a_page_leads_to_what_was_before(ward: Ward) -> None:

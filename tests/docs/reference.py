@@ -33,6 +33,7 @@ from dateline.sinks.webhook import Webhooks, signature
 from dateline.sql.drift import Drift
 from dateline.sql.feed import Wanted
 from dateline.sql.lag import Lag
+from dateline.sql.overview import Overview
 from dateline.sql.standing import Queued
 from dateline.sql.trail import Filters
 from dateline.sql.verify import Verification
@@ -129,6 +130,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "outcome",
                     "effects",
                     "attempts",
+                    "overview",
                     "retry",
                     "cancel",
                     "approve",
@@ -173,6 +175,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
             "Sink": ("deliver", "close"),
             "Queued": (),
             "Lag": (),
+            "Overview": (),
         },
     ),
     (
@@ -284,6 +287,7 @@ _ELSEWHERE: dict[str, Any] = {
     "Live": Live,
     "Moment": Moment,
     "Notice": Notice,
+    "Overview": Overview,
     "Performed": Performed,
     "Postgres": postgres.Postgres,
     "Promise": Promise,

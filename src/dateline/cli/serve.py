@@ -72,7 +72,7 @@ def serve(
     ] = "warning",
     json: Json = False,
 ) -> None:
-    """Serve API, live feed, console, /healthz and /readyz, and deliver effects, until it is told to end by SIGTERM or SIGINT.
+    """Serve the API, the live feed, /console, /healthz and /readyz, and deliver effects, until it is told to end by SIGTERM or SIGINT.
 
     Then it takes no more, finishes what is in flight and what is being delivered, and exits with 0.
 
@@ -99,20 +99,21 @@ def serve(
         called = Local(token, runner.versions)
     path = "/".join(["", *filter(None, prefix.split("/"))]) if prefix.strip("/") else ""
     pages = _pages(runner, called)
-    site = web.Site.of(runner, authenticate=called, authorise=allowed, relay=relay, prefix=path, pages=pages)
+    site = web.Site.of(runner, authenticate=called, authorise=allowed, relay=relay, pages=pages, prefix=path)
     _heard(log)
-    console = web.PAGES if pages else None
-    told = _Told.of(listening, token, path, console, sorted(relay.routes) if relay is not None else ())
+    told = _Told.of(listening, token, path, sorted(relay.routes) if relay is not None else (), pages=bool(pages))
     web.serve(site, listening, told=lambda: told.write() if json else told.show(program), grace=patience)
 
 
-def _pages(runner: AsyncRunner, authenticate: Any) -> Sequence[Any]:
-    """Return the console's routes; none where what it is made with is not here."""
+def _pages(runner: AsyncRunner, called: Any) -> list[Any]:
+    """Return the console's routes; none where it is not installed."""
     try:
-        from dateline.console.site import console  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError:
-        return ()
-    return console(runner, authenticate=authenticate).routes
+        from dateline.console.site import console  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        return []
+    return list(console(runner, authenticate=called).routes)
 
 
 def _runner(program: str) -> AsyncRunner:
@@ -180,7 +181,7 @@ class _Told:
 
     @classmethod
     def of(
-        cls, listening: socket.socket, token: str | None, prefix: str, console: str | None, delivers: Sequence[str]
+        cls, listening: socket.socket, token: str | None, prefix: str, delivers: Sequence[str], *, pages: bool
     ) -> _Told:
         """Return it; the port is the real one, also where any was asked for."""
         host, port = listening.getsockname()[:2]
@@ -191,8 +192,9 @@ class _Told:
             "events": f"{prefix}/live/events",
             "health": "/healthz",
             "ready": "/readyz",
-            **({"console": f"{console}/"} if console is not None else {}),
         }
+        if pages:
+            routes["console"] = "/console/"
         return cls(f"http://{f'[{host}]' if ':' in host else host}:{port}", host, port, token, routes, delivers)
 
     def write(self) -> None:
@@ -206,9 +208,11 @@ class _Told:
         routes = self.routes
         console.print(Text.assemble((printable(program), "bold"), " is served at ", (self.address, "bold cyan")))
         lines = {
-            "console": routes.get("console", "none: pip install 'dateline[console]' brings pages for people"),
             "API": f"{routes['api']}, described at {routes['description']}",
             "live": f"{routes['live']}, a WebSocket, and {routes['events']}, server-sent events",
+            "console": routes.get(
+                "console", "none: nobody sees pages here; pip install 'dateline[console]' brings them"
+            ),
             "health": f"{routes['health']}, and whether it can serve: {routes['ready']}",
             "relay": f"delivers {', '.join(self.delivers)}"
             if self.delivers
@@ -218,12 +222,12 @@ class _Told:
             console.print(Text.assemble(f"  {name:<8}", (printable(line), "dim" if line.startswith("none") else "")))
         if self.token is not None:
             kinds = f"{self.address}{routes['description'].removesuffix('openapi.json')}kinds"
-            if "console" in routes:
-                console.print("  browser follow this link once:")
-                console.print(Text(f"  {self.address}{routes['console']}enter?token={self.token}", style="green"))
             console.print(
                 "  caller  whoever has this token, on this machine, with all rights; --authenticate tells others apart:"
             )
             console.print(Text(f"  curl -H 'Authorization: Bearer {self.token}' {kinds}", style="green"))
+            if "console" in routes:
+                console.print("  and in a browser, which keeps a cookie and not this address:")
+                console.print(Text(f"  {self.address}{routes['console']}enter?token={self.token}", style="green"))
         console.print("Ctrl-C ends it.", style="dim")
         sys.stdout.flush()

@@ -11,10 +11,12 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dateline.console.act import act, carried
+from dateline.console.chart import columns, ranks
 from dateline.console.pages import effects, event, overview, playground, row, rules, subject
 from dateline.console.pages.told import part
 from dateline.core.canon import canonical, instant
@@ -102,7 +104,7 @@ class Console(Face):
         **{name: ("GET", f"/{file}", partial(_kept, file)) for name, (file, _) in _KEPT.items()},
         "picture": ("GET", "/kinds/{kind}/cascade.svg", rules.picture),
         # Before the pages: what is called so is the document.
-        **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items() if path != "/"},
+        **{f"{name}.json": ("GET", f"{path}.json", work) for name, (path, work) in PAGES.items()},
         **{name: ("GET", path, work) for name, (path, work) in PAGES.items()},
         **{name: ("POST", path, work) for name, (path, work, _) in ACTS.items()},
     }
@@ -119,7 +121,10 @@ class Console(Face):
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        # What makes pictures escapes what they say.
         self._pages.filters |= {
+            "columns": lambda told, title, series: Markup(columns(title, overview.called(told), series)),  # noqa: S704 - as above
+            "ranks": lambda counts, title: Markup(ranks(title, counts)),  # noqa: S704 - as above
             "instant": _instant,
             "json": lambda one: canonical(one).decode(),
             "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",
@@ -172,7 +177,7 @@ class Console(Face):
             page=page,
             who="nobody is signed in" if caller is None else caller.actor.id,
             unmasked=caller is not None and caller.unmasked,
-            twin=f"{path}.json{query}" if page not in ("", "start") and request.method == "GET" else "",
+            twin=f"{path}.json{query}" if page and request.method == "GET" else "",
             further=f"{path}?{further}",
             permit=None if call is None else partial(carried, call),
         )

@@ -45,6 +45,7 @@ from dateline.run.settings import Settings
 from dateline.run.state import stating
 from dateline.run.together import AsyncTogether, Together, async_together, together
 from dateline.sql.drift import Drift
+from dateline.sql.overview import Overview, Overviews, Step
 from dateline.sql.sequencer import sequence
 from dateline.sql.standing import Queued, Standing, Tried
 from dateline.sql.verify import Verification, verify
@@ -337,6 +338,17 @@ class Runner(Path):
         """Return the tries to deliver the effects of an event, by its number."""
         return self._driven(Standing(self.store.dialect).tried(tenant, seq))
 
+    def overview(self, since: datetime, *, step: Step = "day", tenant: str = "") -> Overview:
+        """Count a tenant's events and effects since an instant, however long the trail is: the newest 5,000 events at most.
+
+        Args:
+            step: "hour" or "day": the times, in UTC, of which counts are told.
+
+        Raises:
+            Malformed: For what is none, and an instant without a zone.
+        """
+        return self._driven(Overviews(self.store.dialect).counted(tenant, since, step))
+
     def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
         """Have an effect tried at once that is dead, expired, unknown or waits for its next try; an event, which needs the right "effects".
 
@@ -605,6 +617,10 @@ class AsyncRunner(Path):
     async def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
         """As `Runner.attempts`."""
         return await self._driven(Standing(self.store.dialect).tried(tenant, seq))
+
+    async def overview(self, since: datetime, *, step: Step = "day", tenant: str = "") -> Overview:
+        """As `Runner.overview`."""
+        return await self._driven(Overviews(self.store.dialect).counted(tenant, since, step))
 
     async def retry(self, effect: str, **given: Unpack[Given]) -> Committed:
         """As `Runner.retry`."""

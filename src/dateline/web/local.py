@@ -8,7 +8,6 @@ import ipaddress
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dateline.core import adopt, effective, erase, pin
@@ -17,7 +16,7 @@ from dateline.core.flow import BACKDATE
 from dateline.core.meta import Actor
 from dateline.core.version import Versions
 from dateline.run import act
-from dateline.web.caller import UNMASK, Caller
+from dateline.web.caller import UNMASK, Caller, same_host
 
 __all__ = ["Here", "Local", "loopback", "rights"]
 
@@ -33,45 +32,53 @@ class Local:
     """Knows one caller: whoever started the process, by a token that it told them, with all rights.
 
     Args:
-        token: What each request carries, as `Authorization: Bearer …`; a browser has it in a cookie, once it went through `door`.
+        token: What each request carries, as `Authorization: Bearer …`; or, in a browser that came in by `enter`, a cookie made of it.
     """
-
-    COOKIE = "dateline"
 
     def __init__(self, token: str, versions: Versions) -> None:
         self._token = token.encode()
+        self._expected = f"bearer {token}".encode()
+        # Not the token: browsers send cookies to whatever listens at another port of this machine, too.
+        self._cookie = hmac.digest(self._token, b"dateline's cookie", "sha256").hex().encode()
         self._caller = Caller(Actor("local", kind="person", rights=rights(versions)))
 
     def __call__(self, connection: HTTPConnection) -> Caller | None:
-        """Return them, where the request has the token."""
-        scheme, _, told = connection.headers.get("authorization", "").partition(" ")
-        token = told.strip() if scheme.lower() == "bearer" else connection.cookies.get(self.COOKIE, "")
-        return self._caller if self._right(token) else None
-
-    def door(self, pages: str) -> Route:
-        """Return the route by which a browser comes in: `/enter?token=…` gives it the cookie, and leads to the pages.
-
-        Args:
-            pages: The path of the pages, the only ones to which the browser sends it: neither the API nor what else listens on this
-                machine under other paths. Pages of other ports are of the same site to a browser, so acts are refused them beside.
-        """
-
-        async def enter(request: Request) -> Response:
-            token = request.query_params.get("token", "")
-            if not self._right(token):
-                return PlainTextResponse("this is not the token of the process that runs now\n", 403)
-            # The address with the token is left at once; no page has seen it, and none is told of it.
-            answer = Response(
-                b"", 303, {"location": f"{pages}/", "cache-control": "no-store", "referrer-policy": "no-referrer"}
-            )
-            answer.set_cookie(self.COOKIE, token, path=pages, httponly=True, samesite="strict")
-            return answer
-
-        return Route("/enter", enter)
-
-    def _right(self, token: str) -> bool:
+        """Return them, where the request has the token, or the cookie and no page but ours sends it."""
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
         # In constant time: how long it takes must not tell how much of it is right.
-        return hmac.compare_digest(token.encode(), self._token)
+        same = hmac.compare_digest(f"{scheme.lower()} {token.strip()}".encode(), self._expected)
+        return self._caller if same or self._browses(connection) else None
+
+    def _browses(self, connection: HTTPConnection) -> bool:
+        """Tell whether a browser sends this that came in before, from one of our pages or by its address.
+
+        SameSite alone does not do: to it, what listens at another port of this machine is the same site.
+
+        Source: Fetch Metadata Request Headers (W3C), Sec-Fetch-Site.
+        """
+        held = connection.cookies.get(_named(connection), "")
+        if not hmac.compare_digest(held.encode(), self._cookie):
+            return False
+        return same_host(connection) and connection.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+    async def enter(self, request: Request) -> Response:
+        """Let a browser in that has the token in its address, and send it on to an address without."""
+        safe = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+        if not hmac.compare_digest(request.query_params.get("token", "").encode(), self._token):
+            return PlainTextResponse("who are you?\n", 401, safe)
+        home = request.url.path.removesuffix("enter")
+        answer = Response(b"", 303, {**safe, "location": home})
+        # For the pages alone: what the API answers, nobody's browser asks for.
+        answer.set_cookie(
+            _named(request), self._cookie.decode(), path=home.rstrip("/") or "/", httponly=True, samesite="strict"
+        )
+        return answer
+
+
+def _named(connection: HTTPConnection) -> str:
+    """Return the cookie's name: a browser keeps one of each name for all ports of a host."""
+    port = connection.headers.get("host", "").rpartition(":")[2]
+    return f"dateline-{port if port.isascii() and port.isdigit() else 80}"
 
 
 class Here:

@@ -1,4 +1,4 @@
-"""Serving in one process: the API, the live feed, pages, whether all is well, and a relay; stopped without losing anything."""
+"""Serving in one process: the API, the live feed, whether all is well, and a relay; stopped without losing anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 
 from dateline.errors import DatelineError, Unreachable
 from dateline.run import log
@@ -32,16 +32,13 @@ from dateline.web.health import health
 from dateline.web.live import Authorise, Live
 from dateline.web.local import Here, Local, loopback
 
-__all__ = ["GRACE", "PAGES", "Site", "bound", "serve"]
+__all__ = ["GRACE", "Site", "bound", "serve"]
 
 GRACE = timedelta(seconds=20)
 """How long what is in flight may take to end; most who stop processes lose their patience after thirty seconds."""
 
 SEQUENCER, RELAY = timedelta(minutes=1), timedelta(minutes=5)
 """How far behind a process may be that sequences and delivers itself, and still call itself ready."""
-
-PAGES = "/console"
-"""Where pages for people are."""
 
 PACE = 1.0
 """Seconds between two looks at whether events want a position in the feed."""
@@ -71,13 +68,13 @@ class Site:
         authenticate: Authenticate,
         authorise: Authorise | None = None,
         relay: AsyncRelay | None = None,
-        prefix: str = "",
         pages: Sequence[BaseRoute] = (),
+        prefix: str = "",
     ) -> Site:
-        """Return one with the API and the live feed behind a prefix, `/healthz` and `/readyz`, and pages for people at `/console`.
+        """Return one with the API and the live feed behind a prefix, and `/healthz` and `/readyz`.
 
         Args:
-            pages: The console's routes; none without them.
+            pages: What is for people, at `/console`: `console(runner, authenticate=…).routes`.
             authenticate: Tells who calls; a `Local` admits nobody but those on this machine who know its token.
             authorise: Tells who may hear of what; without it, all of a tenant may hear of all that is the tenant's.
         """
@@ -85,14 +82,20 @@ class Site:
         served = [*router(runner, authenticate=authenticate).routes, *live.routes]
         well = health(runner, sequencer=SEQUENCER, relay=RELAY if relay is not None else None)
         # Not by FastAPI, of which nothing is needed here: what it wraps around each request takes a third of the time.
-        shown: list[BaseRoute] = []
-        if pages:
-            door = [authenticate.door(PAGES)] if isinstance(authenticate, Local) else []
-            shown = [Mount(PAGES, routes=[*door, *pages])]
-        app = Starlette(routes=[*well, *shown, *([Mount(prefix, routes=served)] if prefix else served)])
+        app = Starlette(
+            routes=[*well, *_shown(pages, authenticate), *([Mount(prefix, routes=served)] if prefix else served)]
+        )
         if isinstance(authenticate, Local):
             app.add_middleware(Here)
         return cls(app=app, runner=runner, live=live, relay=relay)
+
+
+def _shown(pages: Sequence[BaseRoute], authenticate: Authenticate) -> list[BaseRoute]:
+    """Return what is for people, and their way in where nobody but us knows them."""
+    if not pages:
+        return []
+    door = [Route("/console/enter", authenticate.enter)] if isinstance(authenticate, Local) else []
+    return [*door, Mount("/console", routes=pages)]
 
 
 def _own(caller: Caller, wanted: Wanted) -> bool:
