@@ -18,7 +18,7 @@ from starlette.responses import Response
 from dateline.console.act import act, carried
 from dateline.console.chart import columns, ranks
 from dateline.console.pages import effects, event, overview, playground, row, rules, subject
-from dateline.console.pages.told import part
+from dateline.console.pages.told import PAGE, part
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
 from dateline.errors import DatelineError
@@ -32,7 +32,11 @@ __all__ = ["Console", "console"]
 
 _STATIC = Path(__file__).with_name("static")
 
-_KEPT = {"style": ("console.css", "text/css"), "icon": ("icon.svg", "image/svg+xml")}
+_KEPT = {
+    "style": ("console.css", "text/css"),
+    "icon": ("icon.svg", "image/svg+xml"),
+    "script": ("htmx.min.js", "text/javascript"),
+}
 """What a browser keeps: the file and its type."""
 
 _SAFE = {
@@ -44,6 +48,12 @@ _SAFE = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
+}
+
+# A page that grows asks us, and runs what is ours.
+_GROWING = {
+    **_SAFE,
+    "content-security-policy": f"{_SAFE['content-security-policy']}; script-src 'self'; connect-src 'self'",
 }
 
 # A picture's style is its own, and it runs nothing.
@@ -139,6 +149,8 @@ class Console(Face):
         """Return a page, or the document that it is made of."""
         if answer.status == 303:
             return Response(b"", answer.status, {**_SAFE, **answer.headers})
+        if answer.status == 204:
+            return Response(b"", 204, {**_SAFE, **headers})
         if name in _KEPT:
             return Response(answer.told, 200, {**_SAFE, "cache-control": "max-age=3600"}, _KEPT[name][1])
         if name == "picture":
@@ -146,8 +158,10 @@ class Console(Face):
         if name.endswith(".json"):
             return Response(canonical(answer.told, known=True), 200, {**_SAFE, **headers}, "application/json")
         page = self.ACTS[name][2] if name in self.ACTS else name
-        text = self._page(f"{page}.html", call.request, call.base, call.caller, answer.told, page=page, call=call)
-        return Response(text, answer.status, {**_SAFE, **headers}, "text/html")
+        template = "new.html" if answer.told.get("new") else f"{page}.html"
+        text = self._page(template, call.request, call.base, call.caller, answer.told, page=page, call=call)
+        grows = answer.told.get("known") is not None
+        return Response(text, answer.status, {**(_GROWING if grows else _SAFE), **headers}, "text/html")
 
     def refuse(self, request: Request, name: str, base: str, caller: Caller | None, error: DatelineError) -> Response:
         """Return the page that tells what went wrong; of a document, the problem."""
@@ -171,6 +185,7 @@ class Console(Face):
         query = f"?{request.url.query}" if request.url.query else ""
         path = quote(str(request.scope["path"]))
         further = request.url.include_query_params(after=told["next"]).query if told.get("next") else ""
+        known = ",".join(str(one) for one in told.get("known") or ())
         return self._pages.get_template(template).render(
             told=told,
             base=base,
@@ -180,6 +195,8 @@ class Console(Face):
             twin=f"{path}.json{query}" if page and request.method == "GET" else "",
             further=f"{path}?{further}",
             permit=None if call is None else partial(carried, call),
+            poll=f"{path}?{request.url.include_query_params(known=known).query}",
+            full=PAGE,
         )
 
 

@@ -15,6 +15,9 @@ from dateline.web.view import viewed
 
 __all__ = ["PAGE", "first", "named", "operation", "part", "told_of", "words"]
 
+_GIST = 4
+"""Fields that stand in an event's line."""
+
 PAGE = 20
 """Events of one page: what a person reads through, and what fits into its weight."""
 
@@ -25,6 +28,7 @@ def told_of(call: Call, entry: Entry) -> dict[str, Any]:
     made = dict(viewed(entry, call.runner.versions, call.version.date, unmask=unmask))
     shown = entry if unmask else masked(entry)
     made["doc"] = first((type(entry.event).__doc__ or "") if entry.event is not None else "")
+    made["gist"] = [(name, value) for name, value in (made["input"] or {}).items() if _tells(value, entry)][:_GIST]
     made["operations"] = [
         {**operation(full, one), "doc": doc_of.get((one.handler, str(one.date)), "")}
         for full, one in zip(entry.operations, shown.operations, strict=True)
@@ -42,6 +46,16 @@ def told_of(call: Call, entry: Entry) -> dict[str, Any]:
         for one in entry.rejections
     ]
     return made
+
+
+def _tells(value: Any, entry: Entry) -> bool:
+    """Tell whether a value says something in a line that its subjects' names do not."""
+    return (
+        isinstance(value, str | int | float)
+        and value != ""
+        and str(value) not in entry.subjects
+        and not any(one.endswith(f":{value}") for one in entry.subjects)
+    )
 
 
 def operation(full: Written, one: Written) -> dict[str, Any]:
