@@ -290,6 +290,27 @@ def test_an_auditor_finds_who_looked_by_the_keyboard_alone(opened: Browser, plac
         expect(page).to_have_url(f"{place.root}/events/{done.event_id}")
 
 
+def test_the_timeline_grows_while_somebody_reads_it(opened: Browser, place: Clinic) -> None:
+    with seen(opened, "doctor") as page:
+        page.goto(f"{place.root}/subjects/patient:ann")
+        page.evaluate("window.unloaded = false; window.addEventListener('pagehide', () => { window.unloaded = true })")
+        page.locator("#timeline summary").click()
+        expect(page.locator("#timeline > li")).to_have_count(1)
+
+        for ingredient in ("penicillin", "latex"):
+            place.runner.dispatch(NoteAllergy(patient="ann", ingredient=ingredient), actor="dr-8")
+        place.runner.dispatch(RegisterPatient(patient="bob", name="Bob", phone="+31 555 0101"), actor="desk")
+
+        expect(page.locator("#timeline > li")).to_have_count(3, timeout=15_000)
+        expect(page.locator("#timeline > li").first).to_contain_text("latex")
+        expect(page.get_by_role("status")).to_contain_text("new event")
+        expect(page.locator("#timeline > li").last.locator("details")).to_have_attribute("open", "")
+        looks = len(place.runner.accesses(subject="patient:ann", actor="dr-7"))
+        page.wait_for_timeout(9_000)
+        assert len(place.runner.accesses(subject="patient:ann", actor="dr-7")) == looks
+        assert page.evaluate("window.unloaded") is False
+
+
 # For everybody --------------------------------------------------------------------------------------------------------
 
 
