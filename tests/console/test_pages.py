@@ -525,7 +525,7 @@ def test_a_page_leads_to_what_was_before(ward: Ward) -> None:
     [further] = re.findall(r'rel="next" href="([^"]+)"', first.text)
     then = ward.page(further.removeprefix("/console").replace("&amp;", "&"))
 
-    assert (first.text.count("<details>"), then.text.count("<details")) == (20, 6)
+    assert (first.text.count("<details>"), then.text.count("<details>")) == (20, 6)
 
 
 def test_without_somebody_who_tells_who_looks_there_is_no_console(sqlite_url: str) -> None:

@@ -11,7 +11,9 @@ from dateline.core.tally import Tally
 from dateline.errors import HandlerFault, Malformed, Refused, TrailFault, Unanswerable
 from dateline.run.path import Path
 from dateline.run.replay import decided
+from dateline.sql.restore import tables_of
 from dateline.sql.trail import MOST, Filters
+from dateline.sql.world import World
 
 __all__ = ["impacting"]
 
@@ -30,18 +32,22 @@ def impacting(path: Path, version: date | str | None, tenant: str, events: int) 
     asked = Filters(tenant=tenant, limit=events, newest_first=True)
     page = yield from path.store.trail.page(asked, path.versions, unreadable=unreadable)
     found: dict[str, Tally] = {}
-    for entry in page:
-        if entry.outcome not in DECIDED or entry.kind not in path.versions.kinds:
-            continue
-        origin = entry.meta.origin
-        caller = entry.actor.id if origin is None or origin.client is None else origin.client
-        tally = found.setdefault(caller, Tally())
-        try:
-            made = yield from decided(path, entry, chosen.date)
-        except (Unanswerable, Refused, Malformed) as why:
-            tally.said_nothing(entry.seq, why)
-        except (HandlerFault, TrailFault) as why:
-            tally.broke(entry.seq, why)
-        else:
-            tally.took(entry.seq, Decision.recorded(entry, shown=False), made)
+    world = World(path.store.dialect, tables_of(path.versions))
+    try:
+        for entry in reversed(page.entries):
+            if entry.outcome not in DECIDED or entry.kind not in path.versions.kinds:
+                continue
+            origin = entry.meta.origin
+            caller = entry.actor.id if origin is None or origin.client is None else origin.client
+            tally = found.setdefault(caller, Tally())
+            try:
+                made = yield from decided(path, entry, chosen.date, world=world)
+            except (Unanswerable, Refused, Malformed) as why:
+                tally.said_nothing(entry.seq, why)
+            except (HandlerFault, TrailFault) as why:
+                tally.broke(entry.seq, why)
+            else:
+                tally.took(entry.seq, Decision.recorded(entry, shown=False), made)
+    finally:
+        yield from world.falls()
     return found

@@ -175,14 +175,22 @@ def corrections_of(path: Path, entry: Entry, *, joined: bool = False) -> Flow[tu
 
 
 def decided(
-    path: Path, entry: Entry, version: date | str | None, changed: Mapping[str, Any] | None = None
+    path: Path,
+    entry: Entry,
+    version: date | str | None,
+    changed: Mapping[str, Any] | None = None,
+    world: World | None = None,
 ) -> Flow[Decision]:
     """Decide an entry again: under a version, or its own; perhaps with some fields of its input otherwise.
+
+    Args:
+        world: Where what was not recorded is looked up; of several entries the same, which moves on from each to the next, so that they
+            come in their order. Without it, one is made for this entry.
 
     Raises:
         Unanswerable: Where nothing can be said.
     """
-    return (yield from _with_missing(path, _again(path, entry, version, changed)))
+    return (yield from _with_missing(path, _again(path, entry, version, changed), world))
 
 
 def _again(path: Path, entry: Entry, version: date | str | None, changed: Mapping[str, Any] | None) -> Again:
@@ -190,17 +198,19 @@ def _again(path: Path, entry: Entry, version: date | str | None, changed: Mappin
     return again(entry, path.versions, day, changed=changed, stands=_stands)
 
 
-def _with_missing(path: Path, one: Again) -> Flow[Decision]:
+def _with_missing(path: Path, one: Again, world: World | None = None) -> Flow[Decision]:
     """Decide, after what was not recorded is taken from the trail (rule 27)."""
     if not one.missing:
         return one.decided()
-    world = World(path.store.dialect, tables_of(path.versions), seq=one.entry.seq)
+    held = World(path.store.dialect, tables_of(path.versions)) if world is None else world
     try:
-        asking = world.asking(one.missing)
-        yield from world.stands(asking)
-        found = yield from world.asked(asking, one.event, one.entry.seq)
+        asking = held.asking(one.missing)
+        yield from held.forward(one.entry.seq)
+        yield from held.stands(asking)
+        found = yield from held.asked(asking, one.event, one.entry.seq)
     finally:
-        yield from world.falls()
+        if world is None:
+            yield from held.falls()
     return one.decided(found)
 
 
