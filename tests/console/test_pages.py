@@ -30,6 +30,7 @@ from dateline import (
     delivers,
     handler,
 )
+from dateline.console.pages.told import PAGE
 from dateline.console.site import Console, console
 from dateline.web.api import router
 from tests.web.hospital import LAYERS, NEW, OLD, VERSIONS, Admit, Base, Client, Prescribe, Tell, admit, authenticate
@@ -463,15 +464,22 @@ def test_hostile_texts_of_looks_stay_texts(ward: Ward) -> None:
     assert "49" not in found.told
 
 
-def test_a_timeline_is_a_look_at_all_whose_personal_values_it_holds(url: str) -> None:
+@pytest.mark.parametrize(
+    ("view", "path"),
+    [("timeline", "/subjects/ward:7.json"), ("history", "/rows/patient/ann.json"), ("event", "/events/{id}")],
+)
+def test_a_page_is_a_look_at_all_whose_personal_values_it_holds(url: str, view: str, path: str) -> None:
     with watched(url, Versions.of({OLD: [Admit, admit, Round, seen_on_the_round]})) as ward:
         ward.client.admit()
-        ward.client.send("round", {"input": {"ward": "7", "patient": "ann"}})
+        # So many that none of a page's events is about her.
+        for _ in range(PAGE):
+            event = ward.client.send("round", {"input": {"ward": "7", "patient": "ann"}}).told["event"]
 
-        assert "secret ann" in ward.page("/subjects/ward:7.json").text
+        assert "secret ann" in ward.page(path.replace("{id}", event)).text
 
-        looks = [(one.actor.id, one.view) for one in ward.client.runner.accesses(subject="patient:ann")]
-        assert looks == [("doctor", "timeline")]
+        for subject in ("patient:ann", "ward:7"):
+            found = [(one.actor.id, one.view) for one in ward.client.runner.accesses(subject=subject)]
+            assert found == [("doctor", view)]
 
 
 @pytest.mark.parametrize("name", sorted(Console.ROUTES))

@@ -27,7 +27,7 @@ async def row(call: Call) -> Answer:
         raise Unserved("no-such-row", "no event of yours wrote such a row" + ("" if at is None else " until then"))
     steps = [step for entry in page for step in _written(call, entry, table, key)]
     told = {"table": table, "row": key, "at": at, "now": steps[0]["after"], "steps": steps, "next": page.next}
-    about = dict.fromkeys(one for entry in page for one in entry.subjects)
+    about = dict.fromkeys(one for entry in page for one in entry.concerned)
     return Answer(told, Shows("history", tuple(about)))
 
 
