@@ -9,7 +9,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from html.parser import HTMLParser
+from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
@@ -149,6 +151,7 @@ def test_every_page_is_known_here() -> None:
         "icon",
         *Console.ACTS,
         "style",
+        "htmx",
         "script",
         "picture",
     }
@@ -350,9 +353,12 @@ def test_each_page_is_small_runs_nothing_and_has_its_document_beside_it(ward: Wa
     # One page grows, by what is ours and whole: no page has a script in it.
     assert ("script-src 'self'; connect-src 'self'" in policy, "script-src" in policy) == ((page == "subject"),) * 2
     assert re.findall(r"<script[^>]*>.{9}", found.text) == (
-        ['<script src="/console/htmx.min.js" defer></script>'] if page == "subject" else []
+        [f'<script src="/console/{one}" defer></script>' for one in ("htmx.min.js", "console.js")]
+        if page == "subject"
+        else []
     )
-    assert len(ward.page("/htmx.min.js").text) + len(ward.page("/console.css").text) + len(found.text) < HEAVIEST
+    kept = sum(len(ward.page(f"/{one}").text) for one in ("htmx.min.js", "console.js", "console.css"))
+    assert kept + len(found.text) < HEAVIEST
     assert (found.headers["referrer-policy"], found.headers["x-content-type-options"]) == ("same-origin", "nosniff")
     assert not re.search(r"https?://", found.text)
     bare, _, query = path.partition("?")
@@ -373,7 +379,7 @@ def test_hostile_texts_stay_texts_on_each_page(ward: Ward, page: str) -> None:
             found = ward.page(path, me)
             parser = _Text()
             parser.feed(found.text)
-            assert parser.tags.count("script") == (page == "subject")
+            assert parser.tags.count("script") == 2 * (page == "subject")
             assert "img" not in parser.tags or page in ("event", "kind")
             assert "56211" not in found.told.replace("2021", "")
     assert ward.page("/subjects/%3Cscript%3Ealert(1)%3C%2Fscript%3E").status == 200
@@ -490,6 +496,14 @@ def test_nobody_who_is_not_known_sees_a_page_and_none_is_written_to(ward: Ward, 
     assert ward.page(path, None, method).status == 401
     if template not in {act for act, *_ in Console.ACTS.values()}:
         assert ward.page(path, method="POST").status == 405
+
+
+def test_htmx_is_as_it_was_released_beside_its_licence() -> None:
+    static = files("dateline.console").joinpath("static")
+
+    assert "Zero-Clause BSD" in static.joinpath("htmx.LICENSE").read_text()
+    released = "71ea67185bfa8c98c39d31717c6fce5d852370fcdfd129db4543774d3145c0de"
+    assert sha256(static.joinpath("htmx.min.js").read_bytes()).hexdigest() == released
 
 
 def test_whom_to_look_for_is_asked_on_every_page(ward: Ward) -> None:

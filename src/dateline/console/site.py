@@ -35,7 +35,8 @@ _STATIC = Path(__file__).with_name("static")
 _KEPT = {
     "style": ("console.css", "text/css"),
     "icon": ("icon.svg", "image/svg+xml"),
-    "script": ("htmx.min.js", "text/javascript"),
+    "htmx": ("htmx.min.js", "text/javascript"),
+    "script": ("console.js", "text/javascript"),
 }
 """What a browser keeps: the file and its type."""
 
