@@ -136,6 +136,7 @@ class Console(Face):
         self._pages.filters |= {
             "columns": lambda told, title, series: Markup(columns(title, overview.called(told), series)),  # noqa: S704 - as above
             "ranks": lambda counts, title: Markup(ranks(title, counts)),  # noqa: S704 - as above
+            "day": lambda at: f"{_moment(at):%-d %b %Y}",
             "instant": _instant,
             "json": lambda one: canonical(one).decode(),
             "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",

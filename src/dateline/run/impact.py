@@ -18,11 +18,14 @@ from dateline.sql.world import World
 __all__ = ["impacting"]
 
 
-def impacting(path: Path, version: date | str | None, tenant: str, events: int) -> Flow[dict[str, Tally]]:
+def impacting(
+    path: Path, version: date | str | None, tenant: str, events: int, base: date | str | None = None
+) -> Flow[dict[str, Tally]]:
     """Decide a tenant's newest events under another version, and count how many differ from what was recorded, by caller.
 
     Args:
         version: Which one; the newest in force without it.
+        base: Count how many differ from what this version makes of them, rather.
         events: How many are looked at, of all callers together.
     """
     if not 1 <= events <= MOST:
@@ -41,13 +44,16 @@ def impacting(path: Path, version: date | str | None, tenant: str, events: int) 
             caller = entry.actor.id if origin is None or origin.client is None else origin.client
             tally = found.setdefault(caller, Tally())
             try:
+                before = Decision.recorded(entry, shown=False)
+                if base is not None:
+                    before = yield from decided(path, entry, base, world=world)
                 made = yield from decided(path, entry, chosen.date, world=world)
             except (Unanswerable, Refused, Malformed) as why:
                 tally.said_nothing(entry.seq, why)
             except (HandlerFault, TrailFault) as why:
                 tally.broke(entry.seq, why)
             else:
-                tally.took(entry.seq, Decision.recorded(entry, shown=False), made)
+                tally.took(entry.seq, before, made)
     finally:
         yield from world.falls()
     return found

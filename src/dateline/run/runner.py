@@ -307,13 +307,21 @@ class Runner(Path):
         """Return where all callers of a tenant stand, by name."""
         return self._driven(pins(self, tenant))
 
-    def impact(self, version: date | str | None = None, *, tenant: str = "", events: int = 1000) -> dict[str, Tally]:
+    def impact(
+        self,
+        version: date | str | None = None,
+        *,
+        base: date | str | None = None,
+        tenant: str = "",
+        events: int = 1000,
+    ) -> dict[str, Tally]:
         """Decide the newest events of a tenant's again under a version, the newest without one; return what differs, by caller.
 
         Args:
+            base: Compare with what this version makes of them, rather than with what was recorded.
             events: How many are looked at, of all callers together.
         """
-        return self.driven_aside(impacting(self, version, tenant, events))
+        return self.driven_aside(impacting(self, version, tenant, events, base))
 
     def sequence(self) -> int:
         """Give all events that can be seen their positions in the feed; return how many there were."""
@@ -595,10 +603,15 @@ class AsyncRunner(Path):
         return await self._driven(pins(self, tenant))
 
     async def impact(
-        self, version: date | str | None = None, *, tenant: str = "", events: int = 1000
+        self,
+        version: date | str | None = None,
+        *,
+        base: date | str | None = None,
+        tenant: str = "",
+        events: int = 1000,
     ) -> dict[str, Tally]:
         """As `Runner.impact`."""
-        return await self.driven_aside(impacting(self, version, tenant, events))
+        return await self.driven_aside(impacting(self, version, tenant, events, base))
 
     async def sequence(self) -> int:
         """As `Runner.sequence`."""

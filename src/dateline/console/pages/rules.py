@@ -66,7 +66,7 @@ async def changes(call: Call) -> Answer:
 
 
 async def between(call: Call) -> Answer:
-    """Show what lies between two versions, and with `?events=` what the later would have made of so many recorded events, the newest."""
+    """Show what lies between two versions, and with `?events=` how that shows in what they make of so many recorded events, the newest."""
     versions = call.runner.versions
     known = [one.date for one in versions.versions]
     later = versions.asked(date_of(call, "version") or call.version.date).date
@@ -79,15 +79,15 @@ async def between(call: Call) -> Answer:
         "versions": known,
         "events": events,
         "changes": [asdict(one) for one in history.between(versions, earlier, later)],
-        "impact": await _impact(call, later, events) if events else None,
+        "impact": await _impact(call, earlier, later, events) if events else None,
     }
     return Answer(told)
 
 
-async def _impact(call: Call, version: date, events: int) -> dict[str, Any]:
-    """Return what a version would have made of the newest events; of each change with one that shows it."""
+async def _impact(call: Call, base: date, version: date, events: int) -> dict[str, Any]:
+    """Return what two versions make of the newest events; of each change with one that shows it."""
     tenant, sums = call.caller.tenant, Tally()
-    for tally in (await call.runner.impact(version, tenant=tenant, events=events)).values():
+    for tally in (await call.runner.impact(version, base=base, tenant=tenant, events=events)).values():
         sums.add(tally)
     told = impacted(sums)
     for one in told["changes"][:_SHOWN]:
