@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dateline import Actor, Denied, Preview, Relay, Runner, Settings, Versions, Yields, delivers, handler
+from dateline.console.pages.told import PAGE
 from dateline.console.site import Console
 from dateline.errors import Undeliverable
 from dateline.sql.standing import Queued
@@ -257,7 +258,7 @@ def test_effects_are_shown_page_by_page(desk: Desk) -> None:
     [further] = re.findall(r'rel="next" href="([^"]+)"', first.text)
     then = desk.see(further.removeprefix("/console").replace("&amp;", "&"))
 
-    assert [page.text.count("<article") for page in (first, then)] == [20, 2]
+    assert [page.text.count("<article") for page in (first, then)] == [PAGE, 22 - PAGE]
     looked = desk.ward.client.runner.accesses(subject="patient:p21")
     assert [(one.view, one.door) for one in looked] == [("effects", "console")]
 

@@ -18,7 +18,7 @@ __all__ = ["PAGE", "first", "named", "operation", "part", "told_of", "words"]
 _GIST = 4
 """Fields that stand in an event's line."""
 
-PAGE = 20
+PAGE = 15
 """Events of one page: what a person reads through, and what fits into its weight."""
 
 
