@@ -95,19 +95,19 @@ class Pasts:
         return next(one for one in self.plan.changes() if one.last.key == key)
 
     def _normal(self, target: Target, change: Change | None) -> Flow[dict[str, Any]]:
-        """Return a change's values as the database would keep them; without those that it has yet to assign."""
+        """Return a change's values as the database would keep them; those that it has yet to assign are OPEN."""
         if change is None or not change.values:
             return {}
         held = {name: value for name, value in change.values.items() if type(value) is not Placeholder}
+        columns = target.mapped.__mapper__.columns
+        open_ = dict.fromkeys((columns[name].name for name in change.values.keys() - held.keys()), OPEN)
         made = self.dialect.normal(target.mapped, held)
         if isinstance(made, str):
-            found: dict[str, Any] = parsed(made)
-            return found
+            return {**parsed(made), **open_}
         results: list[Result] = yield Batch(
             (made.statement("normal", {f"v_{name}": value for name, value in held.items()}, step=change.last.key),)
         )
-        told: dict[str, Any] = parsed(results[0].rows[0][0])
-        return told
+        return {**parsed(results[0].rows[0][0]), **open_}
 
     @staticmethod
     def _new(target: Target, item: Item, change: Change | None, values: Image, own: Write) -> Write:
