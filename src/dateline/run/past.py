@@ -23,7 +23,7 @@ from dateline.core.verdict import NOTHING, Past, Told, Verdict, Write, judged
 from dateline.errors import Malformed, Refused
 from dateline.run.path import Path
 from dateline.run.replay import recorded
-from dateline.sql.restore import Image, Target, key_values, keyed, tables_of
+from dateline.sql.restore import Image, Target, key_values, keying, tables_of
 from dateline.sql.statement import Batch, Result
 from dateline.sql.trail import MOST, Filters
 
@@ -182,7 +182,7 @@ class Pasts:
 
     def _at(self, target: Target, key: str, images: Sequence[Image], change: Change | None) -> Mapping[str, Any] | None:
         if images:
-            return keyed(self.dialect, target, images[-1])
+            return keying(self.dialect, target)(images[-1])
         if change is not None and change.key_values is not None and row_key(change.key_values) == key:
             return {f"k{n}": value for n, value in enumerate(change.key_values)}
         return key_values(self.dialect, target, key)
