@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,3 +145,11 @@ def test_a_filter_chooses_which_events_are_told_and_changes_no_decision(trail: s
     sweep = Sweep(database=trail, versions=VERSIONS, version=VERSIONS.newest.date, filters=filters)
     tally = swept(sweep, processes=1)
     assert (tally.events, tally.different) == (len(chosen), len(everything & chosen))
+
+
+def test_a_replay_leaves_the_process_looking_for_garbage_as_often_as_before(trail: str) -> None:
+    before = gc.get_threshold()
+
+    swept(Sweep(database=trail, versions=VERSIONS), processes=1)
+
+    assert gc.get_threshold() == before

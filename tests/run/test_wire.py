@@ -91,6 +91,9 @@ VALUES: list[tuple[str, Any, Any]] = [
     ("double precision", 0.1, 0.1),
     ("interval", timedelta(days=-1, microseconds=3), timedelta(days=-1, microseconds=3)),
     ("integer[]", [1, None, 3], [1, None, 3]),
+    ("bigint[]", [2**62, -1, 0], [2**62, -1, 0]),
+    ("bigint[]", [], []),
+    ("boolean[]", [True, False], [True, False]),
     ("text[]", ["a,b", 'c"d', "\\"], ["a,b", 'c"d', "\\"]),
     ("inet", ip_address("10.0.0.1"), ip_address("10.0.0.1")),
 ]

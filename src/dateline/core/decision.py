@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
-from dateline.core.canon import canonical, parsed
+from dateline.core.canon import canonical, parsed, plain
 from dateline.core.entry import Entry, Written
 from dateline.core.model import personal_within
 from dateline.core.operation import Operation, Placeholder
@@ -264,6 +266,9 @@ def _columns(mapped: Any) -> tuple[Mapping[str, str], frozenset[str]]:
 
 _LEAVES = frozenset({str, int, bool, type(None)})
 
+_WORDS = frozenset({UUID, Decimal, datetime, date, time, timedelta, bytes})
+"""Types whose canonical form is a text: it need not be written as JSON, and read again."""
+
 
 def _told(value: Any) -> Any:
     kind = type(value)
@@ -271,4 +276,8 @@ def _told(value: Any) -> Any:
         return value
     if kind is Placeholder:
         return OPEN
+    if kind in _WORDS:
+        return plain(value)
+    if kind is list or kind is tuple:
+        return [_told(item) for item in value]
     return parsed(canonical(value))

@@ -96,6 +96,13 @@ class Operation(Step, Generic[T]):
     row_key: str | None
     values: Mapping[str, Any]
 
+    def known_by(self, key: tuple[Any, ...]) -> None:
+        """Take the values of the key; of one that the database has yet to assign, or a part of it, nothing is known."""
+        kinds = set(map(type, key))
+        open_ = NoneType in kinds or Placeholder in kinds
+        self.key_values = None if open_ else key
+        self.row_key = None if open_ else row_key(key)
+
     def step_type(self) -> str:
         """Return verb and table."""
         return f"{type(self).__name__}:{self.table.name}"
@@ -158,11 +165,7 @@ class Insert(Operation[T]):
                     )
         self.values = given
         self.row = object()
-        key = tuple([given.get(name) for name in seen.key])
-        kinds = set(map(type, key))
-        open_ = NoneType in kinds or Placeholder in kinds
-        self.key_values = None if open_ else key
-        self.row_key = None if open_ else row_key(key)
+        self.known_by(tuple([given.get(name) for name in seen.key]))
 
     def step_part(self) -> str | None:
         """Return what `keyed` says, else the row's key or the name under which the event made it."""

@@ -155,20 +155,22 @@ def unsealed(part: Any, path: str, values: Mapping[str, Any]) -> Any:
     if path in values:
         return values[path]
     # Only where one stands below: most parts of a record hold none, and are not walked.
-    inside = {at: value for at, value in values.items() if at.startswith(f"{path}/")}
+    root = f"{path}/"
+    inside = {at: value for at, value in values.items() if at.startswith(root)}
     if not inside:
         return part
-    start = len(path) + 1
+    start = len(root)
     steps = {at[start:].partition("/")[0] for at in inside}
     if isinstance(part, dict):
-        return {
-            key: unsealed(item, at, inside) if (at := below(path, key))[start:] in steps else item
-            for key, item in part.items()
-        }
+        made = dict(part)
+        for step in steps:
+            key = step.replace("~1", "/").replace("~0", "~")
+            if key in made:
+                made[key] = unsealed(made[key], root + step, inside)
+        return made
     if isinstance(part, list):
         return [
-            unsealed(item, f"{path}/{index}", inside) if str(index) in steps else item
-            for index, item in enumerate(part)
+            unsealed(item, f"{root}{index}", inside) if str(index) in steps else item for index, item in enumerate(part)
         ]
     return part
 

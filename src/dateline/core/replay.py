@@ -25,7 +25,7 @@ from dateline.core.snapshot import Field
 from dateline.core.version import Versions
 from dateline.errors import Erased, Malformed, NotFound, Refused, TooMany, Unanswerable
 
-__all__ = ["DECIDED", "PERFORMED", "Again", "again", "deviation", "recalled", "replayed"]
+__all__ = ["DECIDED", "PERFORMED", "Again", "again", "deviation", "read", "recalled", "replayed"]
 
 DECIDED = ("committed", "rejected", "not-found", "too-many")
 """The outcomes that snapshots, checks and handlers brought about."""
@@ -174,6 +174,15 @@ def recalled(one: Field, snapshot: Any) -> Values:
     rows = held["rows"] if isinstance(held, Mapping) and "rows" in held else held
     if not isinstance(rows, list):
         rows = [] if rows is None else [rows]
+    return read(one, rows)
+
+
+def read(one: Field, rows: list[Any]) -> Values:
+    """Return what a field of a snapshot holds, given the rows as the record keeps them.
+
+    Raises:
+        Malformed: Where one of them is no such row.
+    """
     if not rows:
         return ()
     try:

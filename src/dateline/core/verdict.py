@@ -93,7 +93,8 @@ class Verdict:
     Args:
         status: "clean": it is written. "partial": some of its cells are, others were written by hand. "conflict": it was written by
             hand, and is left alone. "already": it is so. "hidden": later events wrote over it. "depended-on": later events wrote the row
-            that would go. "held", "cancelled", "undone", "same", "busy", "unknown", "sent": of an effect.
+            that would go. "unassigned": it holds what the database would assign to a row that is not inserted. "held", "cancelled",
+            "undone", "same", "busy", "unknown", "sent": of an effect.
         verb: What is done to the row; empty for nothing.
         cells: What is written.
         conflicts: The cells that were written by hand, each with what the trail says and what is there.

@@ -14,7 +14,7 @@ from dateline.core.lane import Lane
 from dateline.core.meta import Meta
 from dateline.core.personal import ERASED, unsealed
 from dateline.core.plan import Plan
-from dateline.core.replay import recalled
+from dateline.core.replay import read
 from dateline.core.request import Flow
 from dateline.core.snapshot import Field, Snapshot
 from dateline.core.tally import Tally
@@ -276,7 +276,7 @@ def _seen(lane: Lane, kept: Kept) -> tuple[dict[str, Any], tuple[Field, ...]]:
                 if any(value is ERASED and at.startswith(f"{root}/") for at, value in kept.personal.items()):
                     raise Erased(f"of what the decision sees in {one.place} something was erased")
                 rows = unsealed(rows, root, kept.personal)
-            seen[one.place] = recalled(one, {one.place: rows})
+            seen[one.place] = read(one, rows)
     return seen, tuple(missing)
 
 

@@ -5,16 +5,17 @@ The event, the rows, and what became of its effects are read inside the transact
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
+from dateline.core.assigned import filled
 from dateline.core.canon import canonical, unparsed
 from dateline.core.cascade import Cascade
 from dateline.core.correction import Corrected, Correction
-from dateline.core.decision import OPEN, Decided
+from dateline.core.decision import OPEN, Decided, Decision
 from dateline.core.diff import Diff, Item, changes_of
 from dateline.core.draft import drafted
 from dateline.core.effect import Effect
@@ -31,10 +32,10 @@ from dateline.core.entry import Entry
 from dateline.core.flow import constraint_refused
 from dateline.core.meta import Actor
 from dateline.core.operation import Delete, Insert, Operation, Placeholder, Update
-from dateline.core.plan import Plan, Planned
+from dateline.core.plan import Change, Plan, Planned
 from dateline.core.replay import DECIDED, PERFORMED
 from dateline.core.request import Broken, Ending, Flow, Pause, Request, Seen
-from dateline.core.table import row_key, table_of
+from dateline.core.table import table_of
 from dateline.core.verdict import Occurrence, Verdict, unwanted, wanted
 from dateline.errors import (
     BooksClosed,
@@ -48,9 +49,10 @@ from dateline.run import log
 from dateline.run.past import Pasts, Place
 from dateline.run.path import Given, Path
 from dateline.run.replay import corrections_of, recorded
+from dateline.run.settled import replanned
 from dateline.sql.restore import Target, values_of
 from dateline.sql.standing import Standing
-from dateline.sql.statement import Batch, Statement
+from dateline.sql.statement import Batch, Result, Statement
 from dateline.sql.together import opening
 
 __all__ = ["Choice", "correcting"]
@@ -109,6 +111,7 @@ def correcting(path: Path, diff: Diff, choice: Choice, given: Given, *, preview:
             if preview or not found:
                 yield Batch((Statement("ROLLBACK", name="undo"),), ends=True)
                 return found
+            found = yield from one.assigned(found)
             done = yield from one.performed(found)
         except Conflict:
             tries += 1
@@ -135,11 +138,66 @@ class _Correcting:
         self.dialect = path.store.dialect
         self.places: dict[str, Place] = {}
         self.effects: dict[str, tuple[Effect | None, Effect | None, Occurrence | None, Occurrence | None]] = {}
-        assert diff.after.plan is not None
-        self.plan: Plan = diff.after.plan
+        self._decide(diff.after)
         self.stands: Effective
         self.entry: Entry
         self.pasts: Pasts
+
+    def _decide(self, after: Decision) -> None:
+        assert after.plan is not None
+        self.after: Decision = after
+        self.plan: Plan = after.plan
+
+    def assigned(self, found: Correction) -> Flow[Correction]:
+        """Have the database assign what is waited for of the rows that are inserted, and judge again with that.
+
+        Raises:
+            Conflict: Where a number that it gave is taken, by a row that was written by hand: the next may not be.
+        """
+        if not self.plan.outline.waits:
+            return found
+        performer, new = self.path.store.performer, self._inserted(found.items)
+        needed = performer.needed(self.plan, tuple(new.values()))
+        results: list[Result] = yield Batch(tuple(performer.allocations(needed)))
+        given = performer.assigned(needed, results)
+        self._decide(replanned(self.path, self.after, filled(self.plan, given, new=True)))
+        again = yield from self.looked()
+        if lost := new.keys() - self._inserted(again.items).keys():
+            raise Conflict(f"{min(lost)}: the row that the database gave a key was there already")
+        return again
+
+    def _inserted(self, items: Iterable[Corrected]) -> dict[str, Change]:
+        """Return the rows that are inserted, by their items' keys."""
+        made = {}
+        for one in items:
+            place = self.places.get(one.key)
+            if one.performed and one.verdicts[0].verb == "insert" and place is not None and place.change is not None:
+                made[one.key] = place.change
+        return made
+
+    def _held(self, items: Sequence[Corrected]) -> list[Corrected]:
+        """Return the items; one that waits for a row which is not inserted stays open, and so does what waits for that."""
+        made = list(items)
+        while self.plan.outline.waits:
+            steps = [change.steps[0].step for change in self._inserted(made).values()]
+            rows = {step.row for step in steps if isinstance(step, Insert)}
+            stuck = {
+                place: waited
+                for place, one in enumerate(made)
+                if one.performed and (waited := next((v for v in self._waits(one.item) if v.row not in rows), None))
+            }
+            if not stuck:
+                break
+            for place, waited in stuck.items():
+                detail = f"it holds {waited!r}, of a row that is not inserted here"
+                made[place] = replace(made[place], verdicts=(Verdict(status="unassigned", detail=detail),))
+        return made
+
+    def _waits(self, item: Item) -> Iterator[Placeholder[Any]]:
+        place = self.places.get(item.key)
+        new = self.effects[f"{item.key} {item.change}"][0] if item.shown.sort == "effect" else None
+        values = vars(new) if new is not None else place.change.values if place and place.change else {}
+        return (value for value in values.values() if type(value) is Placeholder)
 
     def looked(self) -> Flow[Correction]:
         """Look at all that the difference is about, and judge."""
@@ -154,7 +212,7 @@ class _Correcting:
                 "make it anew"
             )
         self.pasts = Pasts(path, entry, self.stands, self.plan)
-        items = changes_of(self.stands.decision, diff.after)[0]
+        items = changes_of(self.stands.decision, self.after)[0]
         chosen = self._chosen(items)
         made: list[Corrected] = []
         readers: dict[int, None] = {}
@@ -179,7 +237,7 @@ class _Correcting:
             root=entry.id,
             seq=entry.seq,
             number=self.stands.baseline + 1,
-            items=tuple(made),
+            items=tuple(self._held(made)),
             needs=self._needs(),
             readers=tuple(sorted(readers)),
         )
@@ -247,7 +305,7 @@ class _Correcting:
         wants: list[Want] = []
         planned: list[Planned] = []
         cancel: list[Occurrence] = []
-        taken = [one for one in found.items if one.performed]
+        taken = sorted((one for one in found.items if one.performed), key=_turn)
         for one in taken:
             item = one.item
             sort = item.shown.sort
@@ -398,6 +456,12 @@ class _Correcting:
         return stamped.meta.id
 
 
+def _turn(one: Corrected) -> tuple[bool, int]:
+    """Return when an item is performed: rows that refer to others go before those, and come after them; what goes, goes first."""
+    stays = bool(one.item.after)
+    return stays, one.item.shown.ordinal if stays else -one.item.shown.ordinal
+
+
 def _planned(key: str, step: Any, who: Decided) -> Planned:
     return Planned(key, step, key.partition("/")[0], who.handler, who.date, informed=True)
 
@@ -408,10 +472,7 @@ def _operation(
     """Return a step whose values come from the trail, and need no second look."""
     made: Any = kind.__new__(kind)
     made.mapped, made.table, made.values = target.mapped, table_of(target.mapped), dict(values)
-    key = tuple((whole or values).get(name) for name in made.table.key)
-    open_ = any(value is None or type(value) is Placeholder for value in key)
-    made.key_values = None if open_ else key
-    made.row_key = None if open_ else row_key(key)
+    made.known_by(tuple((whole or values).get(name) for name in made.table.key))
     if row is not None:
         made.row = row
     return made  # type: ignore[no-any-return]  # made here

@@ -23,7 +23,7 @@ from dateline.core.verdict import NOTHING, Past, Told, Verdict, Write, judged
 from dateline.errors import Malformed, Refused
 from dateline.run.path import Path
 from dateline.run.replay import recorded
-from dateline.sql.restore import Image, Target, key_values, keyed, tables_of
+from dateline.sql.restore import Image, Target, key_values, keying, tables_of
 from dateline.sql.statement import Batch, Result
 from dateline.sql.trail import MOST, Filters
 
@@ -95,19 +95,19 @@ class Pasts:
         return next(one for one in self.plan.changes() if one.last.key == key)
 
     def _normal(self, target: Target, change: Change | None) -> Flow[dict[str, Any]]:
-        """Return a change's values as the database would keep them; without those that it has yet to assign."""
+        """Return a change's values as the database would keep them; those that it has yet to assign are OPEN."""
         if change is None or not change.values:
             return {}
         held = {name: value for name, value in change.values.items() if type(value) is not Placeholder}
+        columns = target.mapped.__mapper__.columns
+        open_ = dict.fromkeys((columns[name].name for name in change.values.keys() - held.keys()), OPEN)
         made = self.dialect.normal(target.mapped, held)
         if isinstance(made, str):
-            found: dict[str, Any] = parsed(made)
-            return found
+            return {**parsed(made), **open_}
         results: list[Result] = yield Batch(
             (made.statement("normal", {f"v_{name}": value for name, value in held.items()}, step=change.last.key),)
         )
-        told: dict[str, Any] = parsed(results[0].rows[0][0])
-        return told
+        return {**parsed(results[0].rows[0][0]), **open_}
 
     @staticmethod
     def _new(target: Target, item: Item, change: Change | None, values: Image, own: Write) -> Write:
@@ -182,7 +182,7 @@ class Pasts:
 
     def _at(self, target: Target, key: str, images: Sequence[Image], change: Change | None) -> Mapping[str, Any] | None:
         if images:
-            return keyed(self.dialect, target, images[-1])
+            return keying(self.dialect, target)(images[-1])
         if change is not None and change.key_values is not None and row_key(change.key_values) == key:
             return {f"k{n}": value for n, value in enumerate(change.key_values)}
         return key_values(self.dialect, target, key)

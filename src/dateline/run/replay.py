@@ -21,6 +21,7 @@ from dateline.core.replay import Again, again, deviation
 from dateline.core.request import Ending, Flow
 from dateline.errors import Malformed, NonDeterministic, NoSuchEvent, Refused, Rejected, ReleaseEdited
 from dateline.run.path import Given, Path
+from dateline.run.settled import settled
 from dateline.sql.dialect import unmoved
 from dateline.sql.restore import tables_of
 from dateline.sql.trail import MOST, Filters
@@ -100,6 +101,8 @@ def diffing(
         before, baseline = (yield from decided(path, entry, a)), None
     one = _again(path, entry, b, changed)
     after = yield from _with_missing(path, one)
+    if a is None:
+        after = settled(path, stands, after)
     return Diff.of(
         before,
         after,
@@ -120,7 +123,7 @@ def since_recorded(path: Path, entry: Entry, made: Decision) -> Flow[Diff]:
         made = yield from decided(path, entry, made.version, changed)
     return Diff.of(
         stands.decision,
-        made,
+        settled(path, stands, made),
         kind=entry.kind,
         event_id=entry.id,
         seq=entry.seq,

@@ -51,6 +51,9 @@ PAGE = 500
 BATCH = 500
 """The same where each difference is performed before the next are looked for."""
 
+GARBAGE = 50_000
+"""Objects made and not yet gone, after which garbage is looked for."""
+
 Taken: TypeAlias = Callable[[Entry, Decision, bool], None] | None
 
 PATIENCE = timedelta(hours=1)
@@ -243,9 +246,13 @@ class _Worker:
         # What stands now stands to the end: looking through it again and again for garbage took a fifth of the time.
         gc.collect()
         gc.freeze()
+        # A page's bodies are thousands of dicts that go all at once, and hold no circles: looking for some took a twelfth.
+        self.patience = gc.get_threshold()
+        gc.set_threshold(GARBAGE)
 
     def close(self) -> None:
-        """Give the sessions back."""
+        """Give the sessions back, and look for garbage as often as before."""
+        gc.set_threshold(*self.patience)
         _driven(self.runner, self.world.falls(), self.aside)
         self.aside.close()
         self.reading.close()

@@ -174,6 +174,9 @@ class Wire:
         return made
 
     def _dumped(self, value: Any) -> Any:
+        if type(value) is list and set(map(type, value)) == {int}:
+            # Such as the numbers of a page's events: psycopg looks at each of them three times.
+            return b"{%s}" % ",".join(map(str, value)).encode()
         return self._adapter.get_dumper(value, PyFormat.TEXT).dump(value)
 
     def _result(self, result: Any) -> Result:

@@ -17,7 +17,7 @@ from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
 from dateline.sql.fold import NEWEST, PAGE, Break, Fold, Left, agree
-from dateline.sql.restore import Image, Target, keyed
+from dateline.sql.restore import Image, Target, keying
 from dateline.sql.statement import Batch, Result, Statement
 
 __all__ = ["Drift", "Live", "LiveRow", "drifting"]
@@ -93,6 +93,7 @@ class Live:
         among = select(*keys).where(keys[0].in_(bindparam("keys", type_=keys[0].type, expanding=True)))
         self._there = compiled(among, dialect.sql) if len(keys) == 1 and isinstance(keys[0].type, _PLAIN) else None
         self._any = compiled(select(func.count()).select_from(table), dialect.sql)
+        self._keyed = keying(dialect, target)
 
     def count(self) -> Flow[int]:
         """Return how many rows there are."""
@@ -110,7 +111,7 @@ class Live:
 
     def gone(self, rows: Sequence[Left]) -> Flow[list[Left]]:
         """Return those of some rows that are not in the table."""
-        places = {one.key: keyed(self.dialect, self.target, one.image) for one in rows if one.image is not None}
+        places = {one.key: self._keyed(one.image) for one in rows if one.image is not None}
         if self._there is not None and places:
             asked = self._there.statement("drift", {"keys": [place["k0"] for place in places.values()]})
             results: list[Result] = yield Batch((asked,))

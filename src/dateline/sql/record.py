@@ -13,13 +13,13 @@ from sqlalchemy import Integer, TextClause, bindparam, insert, select, text
 from sqlalchemy import Text as SqlText
 from sqlalchemy.types import TypeEngine
 
+from dateline.core.assigned import given_in
 from dateline.core.canon import canonical, parsed
 from dateline.core.draft import Draft
 from dateline.core.effect import Effect
 from dateline.core.event import fill
 from dateline.core.internal import bounded
 from dateline.core.meta import derived
-from dateline.core.operation import Placeholder
 from dateline.core.outcome import Performed, Wrote
 from dateline.core.plan import Change, Planned
 from dateline.core.version import Versions
@@ -336,7 +336,7 @@ def performing_of(draft: Draft, assigned: Assigned) -> Performing:
         return effects
     made = []
     for ordinal, planned, effect in effects:
-        waiting = {n: assigned[v.row, v.column] for n, v in vars(effect).items() if type(v) is Placeholder}
+        waiting = given_in(effect.__dict__, assigned)
         made.append((ordinal, planned, effect.model_copy(update=waiting) if waiting else effect))
     return made
 

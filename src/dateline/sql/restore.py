@@ -15,7 +15,7 @@ from dateline.core.version import Versions
 from dateline.sql.dialect import Dialect
 from dateline.sql.statement import Statement
 
-__all__ = ["Image", "Restorer", "Target", "key_values", "keyed", "tables_of", "values_of"]
+__all__ = ["Image", "Restorer", "Target", "key_values", "keying", "tables_of", "values_of"]
 
 Image: TypeAlias = Mapping[str, Any]
 """A row by its columns' names in the database, as JSON's types."""
@@ -98,14 +98,14 @@ class Restorer:
         return image if image.keys() <= columns else _lifted(target, image, columns)
 
 
-def keyed(dialect: Dialect, target: Target, image: Image) -> dict[str, Any]:
-    """Return the key of an image's row as `key_matches` names it: `k0`, `k1` and so on."""
-    columns = target.table.primary_key.columns
-    return {f"k{n}": dialect.valued(c.type)(image[c.name]) for n, c in enumerate(columns)}
+def keying(dialect: Dialect, target: Target) -> Callable[[Image], dict[str, Any]]:
+    """Return what gives the key of an image's row as `key_matches` names it: `k0`, `k1` and so on."""
+    columns = [(f"k{n}", c.name, dialect.valued(c.type)) for n, c in enumerate(target.table.primary_key.columns)]
+    return lambda image: {place: read(image[name]) for place, name, read in columns}
 
 
 def key_values(dialect: Dialect, target: Target, key: str) -> dict[str, Any] | None:
-    """Return a key's values, as `keyed` does, of its text; None where the text does not tell."""
+    """Return a key's values, as `keying` does, of its text; None where the text does not tell."""
     columns = list(target.table.primary_key.columns)
     try:
         told = [key] if len(columns) == 1 else parsed(key)

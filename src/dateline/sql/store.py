@@ -166,6 +166,8 @@ class SqlStore:
             if at_once is not None:
                 return at_once
         begin, undo, end = self._brackets(joined, guarded=cascade is not None, closes=closes)
+        # A transaction that is ours is gone with the statement that fails; the caller's is to be as it was found.
+        inside = joined and not closes
         reading = self._reading(cascade, keyed=False, look=False) if cascade is not None else None
         guards = reading.statements(draft.event, {}) if reading is not None else ()
         claim = self.recorder.claim(draft)
@@ -175,7 +177,7 @@ class SqlStore:
         later = bool(needed) or careful or self.dialect.near
         rows = () if later else self.performer.rows(changes, {})
         operations = self.performer.statements(rows)
-        results = yield from self._tried(Batch((*first, *operations), opens=not joined), undo, joined)
+        results = yield from self._tried(Batch((*first, *operations), opens=not joined), undo, inside)
         at = 1 + len(before)
         stale = bool(claim and not results[at].rows)
         if reading is not None and not stale:
@@ -190,7 +192,7 @@ class SqlStore:
             assigned = self.performer.assigned(needed, results[len(first) - len(needed) :])
             rows = self.performer.rows(changes, assigned)
             operations = self.performer.statements(rows)
-            done = (yield from self._tried(Batch(tuple(operations)), undo, joined)) if operations else []
+            done = (yield from self._tried(Batch(tuple(operations)), undo, inside)) if operations else []
         try:
             images = self.performer.images(rows, operations, done)
             event, lists, told = self.recorder.recording(draft, rows, images, assigned)
@@ -201,7 +203,7 @@ class SqlStore:
         if ending is Ending.REHEARSE:
             yield from self._tried(Batch((*self.dialect.rehearsed(), undo), ends=not joined), undo, joined)
             return Written(0, draft.meta.at, lambda: ((), ()))
-        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=joined)
+        row, done = yield from self._added(draft, event, lists, erasing, (end,), undo, joined=inside)
         seq, recorded_at = row
         removal = self.eraser.removal(erasing, done)
         return Written(seq, _instant(recorded_at, self.dialect), told, removal=removal)
@@ -276,8 +278,11 @@ class SqlStore:
             else:
                 begin, undo, end = self._brackets(joined, guarded=True, closes=closes)
                 batch = Batch((begin, *before, statement, end), ends=closes)
-                results = (yield from self._tried(batch, undo, joined=True))[1 + len(before) :]
+                results = (yield from self._tried(batch, undo, joined=not closes))[1 + len(before) :]
         except (Broken, NotStorable):
+            if closes:
+                # The transaction is gone, and with it what was looked at: nothing is left to be tried in order.
+                raise
             # Only the statements in order can tell which of the changes it was.
             draft.sealer.sealed[:] = kept
             return None
