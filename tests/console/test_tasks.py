@@ -310,7 +310,7 @@ def test_the_timeline_grows_while_somebody_reads_it(opened: Browser, place: Clin
         expect(page.get_by_role("status")).to_contain_text("new event")
         expect(page.locator("#timeline > li").last.locator("details")).to_have_attribute("open", "")
         looks = len(place.runner.accesses(subject="patient:ann", actor="dr-7"))
-        page.wait_for_timeout(9_000)
+        page.wait_for_timeout(5_000)
         assert len(place.runner.accesses(subject="patient:ann", actor="dr-7")) == looks
         assert page.evaluate("window.unloaded") is False
 

@@ -78,6 +78,9 @@ def test_whoever_looked_is_shown_to_those_with_the_right_and_other_tries_are_acc
     page = client.ask("GET", "/api/subjects/patient:ann/accesses?limit=1", me="auditor")
     further = client.ask("GET", page.headers["link"].partition(">")[0].removeprefix("<"), me="auditor")
     assert [one["view"] for one in further.told["accesses"]] == ["accesses"]
+    # Whoever is shown who looked has looked, too.
+    looks = client.runner.accesses(subject="patient:ann", actor="auditor")
+    assert [(one.door, one.view, one.outcome) for one in looks] == [("http", "accesses", "shown")] * 3
 
 
 def test_a_preview_that_is_refused_was_a_look_too(client: Client) -> None:

@@ -67,8 +67,9 @@ async def row(call: Call) -> Answer:
 
 
 async def accesses(call: Call) -> Answer:
-    """Show who looked at a subject, for those with the right "audit"; without it, the try is an access too."""
-    return _paged(call, await accesses_of(call, call.request.path_params["subject"], cut_of(call)))
+    """Show who looked at a subject, for those with the right "audit"; that is an access too, and so is the try without it."""
+    subject = call.request.path_params["subject"]
+    return _paged(call, await accesses_of(call, subject, cut_of(call)), Shows("accesses", (subject,)))
 
 
 async def accesses_of(call: Call, subject: str, cut: Mapping[str, Any]) -> dict[str, Any]:
