@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 
@@ -18,9 +19,20 @@ from dateline.console.site import Console
 from dateline.errors import Undeliverable
 from dateline.sql.standing import Queued
 from tests.console.test_pages import HOSTILE, Page, Ward, prescribed, watched
-from tests.web.hospital import LAYERS, NEW, OLD, RIGHTS, VERSIONS, Prescribe, Tell
+from tests.web.hospital import LAYERS, NEW, OLD, RIGHTS, Close, Prescribe, Tell
 
 SECRET = "a secret of all servers"
+CHIEF = Actor("chief", rights=RIGHTS["chief"])
+CHIEF_OF_ALL = Actor("chief", rights=RIGHTS["chief"] | {"correct"})
+
+
+@handler
+def who_left_is_told(event: Close) -> Yields[Tell]:
+    """From 2023 on they are told that their file is closed."""
+    yield Tell(patient=event.patient, text="closed, secret")
+
+
+LATER = Versions.of({**LAYERS, "2023-01-01": [who_left_is_told]})
 
 
 @dataclass
@@ -77,7 +89,7 @@ def form(found: Page, action: str) -> dict[str, str]:
 def desk(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setitem(RIGHTS, "chief", RIGHTS["chief"] | {"effects", "correct"})
     monkeypatch.setenv("DATELINE_SECRET", SECRET)
-    with watched(sqlite_url) as ward:
+    with watched(sqlite_url, LATER) as ward:
         yield Desk(ward)
 
 
@@ -94,19 +106,31 @@ def dead(desk: Desk, patient: str = "ann", remark: str = "secret") -> Queued:
     return queued
 
 
+CLOSED = "who_left_is_told/tell[ann]"
+
+
+def closed(desk: Desk) -> str:
+    """Return an event that a later version decides otherwise."""
+    return str(desk.ward.client.runner.dispatch(Close(patient="ann"), actor=CHIEF, version=NEW).event_id)
+
+
 def acts(desk: Desk) -> dict[str, tuple[str, tuple[str, ...], dict[str, Any]]]:
     """Return of each act a path, what its form is for, and what it holds."""
     key = dead(desk).key
     close = {"input.patient": "ann", "version": NEW}
-    with Runner(desk.ward.url, versions=VERSIONS, settings=Settings(secret=SECRET)) as runner:  # type: ignore[arg-type]  # as above
+    with Runner(desk.ward.url, versions=LATER, settings=Settings(secret=SECRET)) as runner:  # type: ignore[arg-type]  # as above
         shown = runner.preview(runner.event("close", {"patient": "ann"}), actor=Actor("chief"), version=NEW)
         assert isinstance(shown, Denied)
-        shown = runner.preview(
-            runner.event("close", {"patient": "ann"}), actor=Actor("chief", rights=RIGHTS["chief"]), version=NEW
-        )
+        shown = runner.preview(runner.event("close", {"patient": "ann"}), actor=CHIEF, version=NEW)
         assert isinstance(shown, Preview)
         promise = runner.promise(shown)
+    event = closed(desk)
     return {
+        "corrected": (
+            f"/events/{event}/correct",
+            ("correct", event),
+            {"version": "2023-01-01", "number": "1", "item": CLOSED, "reason": "they were not told"},
+        ),
         "effect": (f"/effects/{key}", ("effect", key), {"act": "retry", "reason": "it is mended"}),
         "preview": ("/kinds/close/try", ("preview", "close"), close),
         "dispatch": ("/kinds/close/dispatch", ("dispatch", "close"), {**close, "preview": promise}),
@@ -175,10 +199,8 @@ def test_nothing_is_done_but_by_a_form_that_this_server_gave_to_that_very_person
 @pytest.mark.parametrize("name", sorted(Console.ACTS))
 def test_whoever_lacks_the_right_is_refused_and_so_is_another_tenant(desk: Desk, name: str) -> None:
     path, of, fields = acts(desk)[name]
-
-    done = desk.send(path, {**fields, "permit": desk.permit(*of)})
-    assert done.status in (200, 303)
     before = committed(desk)
+
     lacks = desk.send(path, {**fields, "permit": desk.permit(*of, me="nurse")}, "nurse")
     elsewhere = desk.send(path, {**fields, "permit": desk.permit(*of, me="north@chief")}, "north@chief")
 
@@ -188,6 +210,7 @@ def test_whoever_lacks_the_right_is_refused_and_so_is_another_tenant(desk: Desk,
     assert elsewhere.status in ((200,) if name == "preview" else (400, 404, 409))
     assert "secret" not in elsewhere.text
     assert committed(desk) == before
+    assert desk.send(path, {**fields, "permit": desk.permit(*of)}).status in (200, 303)
 
 
 def test_the_effects_page_tells_what_is_not_done_and_why(desk: Desk) -> None:
@@ -402,3 +425,81 @@ def test_without_the_right_that_the_kind_requires_there_is_nothing_to_dispatch(d
     assert denied.status == 403
     looks = desk.ward.client.runner.accesses(subject="patient:ann")
     assert [(one.actor.id, one.view, one.outcome) for one in looks] == [("nurse", "preview", "denied")]
+
+
+def test_what_correcting_an_event_would_do_is_told_item_by_item(desk: Desk) -> None:
+    event = closed(desk)
+    before = recorded(desk)
+
+    same = desk.see(f"/events/{event}/correct?version={NEW}").told
+    told = desk.see(f"/events/{event}/correct").told
+    nurse = desk.see(f"/events/{event}/correct", "nurse")
+    link = desk.see(f"/events/{event}")
+
+    assert "There is nothing to correct." in same
+    for word in ("new tell", "It is sent once somebody approves it.", "From 2023 on they are told", "closed, secret"):
+        assert word in told
+    assert "secret" not in nurse.text
+    assert "needs the right correct" in nurse.told
+    assert "Correct what is chosen" not in nurse.told
+    assert f'href="/console/events/{event}/correct"' in link.text
+    assert recorded(desk) == before
+    looks = desk.ward.client.runner.accesses(subject="patient:ann")
+    assert [one.view for one in looks] == ["correction", "correction", "correction", "event"]
+    assert desk.see(f"/events/{event}/correct", "north@chief").status == 404
+    assert desk.see("/events/x/correct").status == 404
+
+
+def test_what_is_chosen_is_corrected_once_and_with_a_reason(desk: Desk) -> None:
+    event = closed(desk)
+    path = f"/events/{event}/correct"
+    hidden = form(desk.see(path), path)
+
+    silent = desk.send(path, {**hidden, "item": CLOSED, "reason": " "})
+    none = desk.send(path, {**form(silent, path), "reason": HOSTILE})
+    chosen = {**form(none, path), "item": CLOSED, "reason": HOSTILE}
+    first, second = (desk.send(path, chosen) for _ in range(2))
+    then = desk.follow(first)
+
+    assert (silent.status, none.status, second.headers["location"]) == (400, 400, first.headers["location"])
+    assert "Why : say why" in silent.told
+    assert "choose at least one" in none.told
+    assert "<script" not in none.text
+    [correction] = desk.ward.client.runner.trail(kind="event.correct")
+    assert (correction.meta.cause, correction.reason.text if correction.reason else "") == (UUID(event), HOSTILE)
+    assert "event.correct committed" in then.told
+    assert [one.state for one in desk.ward.client.runner.effects()] == ["held"]
+    assert "There is nothing to correct." in desk.see(path).told
+
+
+def test_a_correction_of_what_is_no_longer_so_is_refused_and_shown_anew(desk: Desk) -> None:
+    event = closed(desk)
+    path = f"/events/{event}/correct"
+    page = form(desk.see(path), path)
+    runner = desk.ward.client.runner
+    runner.correct(runner.diff(event, "2023-01-01"), actor=CHIEF_OF_ALL, reason="first")
+
+    late = desk.send(path, {**page, "item": CLOSED, "reason": "late"})
+
+    assert late.status == 409
+    assert "Nothing was corrected: the event was corrected since" in late.told
+    assert len(runner.trail(kind="event.correct")) == 1
+    unknown = desk.send(path, {**page, "number": "2", "item": "no such", "reason": "x"})
+    assert unknown.status == 400
+    assert desk.send(path, {**page, "number": "x", "item": CLOSED}).status == 400
+    assert desk.send(path, {**page, "version": "soon", "item": CLOSED}).status == 400
+
+
+def test_approving_shows_what_is_sent_before(desk: Desk) -> None:
+    runner = desk.ward.client.runner
+    event = closed(desk)
+    runner.correct(runner.diff(event, "2023-01-01"), actor=CHIEF_OF_ALL, reason="first")
+    page = desk.see("/effects?state=held")
+    [held] = runner.effects("held")
+    action = f"/effects/{held.key}"
+
+    done = desk.follow(desk.send(action, {**form(page, action), "act": "approve"}))
+
+    assert page.told.index("closed, secret") < page.told.index("Approve: send it")
+    assert f"Effect {held.key}, tell, is approved" in done.told
+    assert [one.state for one in runner.effects()] == ["due"]

@@ -129,6 +129,7 @@ def paths(event: str, patient: str = "ann") -> dict[str, str]:
         "accesses": f"/subjects/patient:{patient}/accesses",
         "event": f"/events/{event}",
         "compare": f"/events/{event}/compare?version={NEW}",
+        "correct": f"/events/{event}/correct?version={NEW}",
         "row": f"/rows/patient/{patient}",
         "catalogue": f"/kinds?version={OLD}",
         "kind": "/kinds/prescribe",
@@ -401,7 +402,7 @@ def test_each_page_that_shows_somebody_shows_them_to_whom_it_may_and_the_look_is
 
     assert [one.status for one in (hidden, shown, document)] == [200, 200, 200]
     # Both versions do the same, so a comparison has no value to show.
-    shows = page != "compare"
+    shows = page not in ("compare", "correct")
     assert ("secret" in hidden.text, "secret" in document.text, "secret" in shown.text) == (False, False, shows)
     assert "secret" not in elsewhere.text
     looks = [(one.actor.id, one.door, one.unmasked) for one in ward.client.runner.accesses(subject="patient:ann")]

@@ -331,6 +331,53 @@ def test_a_timeline_says_that_the_server_is_gone_and_goes_on_when_it_is_back(ope
         expect(status).to_have_text("1 new event", timeout=30_000)
 
 
+def test_an_event_is_corrected_item_by_item(opened: Browser, place: Clinic) -> None:
+    asked = SubmitPrescription(patient="ann", drug="methotrexate", dose="15 mg", days=28)
+    done = place.runner.dispatch(asked, version="2018-07-30", actor="dr-7")
+
+    with seen(opened, "auditor") as page:
+        page.goto(f"{place.root}/events/{done.event_id}")
+        page.get_by_role("link", name="Correct this event").click()
+        page.get_by_label("As this version decides").select_option("2018-08-01")
+        page.get_by_role("button", name="Show").last.click()
+        page.get_by_role("checkbox", name="nurses.tell").uncheck()
+        page.get_by_label("Why").fill("a panel is due")
+        page.get_by_role("button", name="Correct what is chosen").click()
+        expect(page).to_have_url(f"{place.root}/events/{done.event_id}")
+        expect(page.get_by_role("link", name="event.correct")).to_be_visible()
+
+    [task] = place.runner.trail(table="task", kind="event.correct")
+    assert task.meta.reason is not None
+    assert task.meta.reason.text == "a panel is due"
+    assert place.runner.effects("held") == ()
+
+
+def test_an_event_is_corrected_and_what_comes_of_it_is_approved_by_the_keyboard_alone(
+    opened: Browser, place: Clinic
+) -> None:
+    asked = SubmitPrescription(patient="ann", drug="methotrexate", dose="15 mg", days=28)
+    done = place.runner.dispatch(asked, version="2018-07-30", actor="dr-7")
+
+    with seen(opened, "auditor") as page:
+        page.goto(f"{place.root}/events/{done.event_id}/correct?version=2018-08-01")
+        tabbed(page, page.get_by_role("checkbox", name="nurses.tell"))
+        tabbed(page, page.get_by_label("Why"))
+        page.keyboard.type("the rules of August held already")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{place.root}/events/{done.event_id}")
+        expect(page.get_by_role("link", name="event.correct")).to_be_visible()
+
+    with seen(opened, "engineer") as page:
+        page.goto(f"{place.root}/effects?state=held")
+        tabbed(page, page.get_by_label("Why"))
+        page.keyboard.type("seen")
+        tabbed(page, page.get_by_role("button", name="Approve"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("is approved")
+
+    assert [one.kind for one in place.runner.effects("held")] == []
+
+
 # For everybody --------------------------------------------------------------------------------------------------------
 
 
@@ -348,6 +395,7 @@ def paths(done: Committed) -> dict[str, str]:
         "kind": "/kinds/prescription.submit",
         "changes": "/changelog",
         "between": "/between?base=2018-07-30&version=2018-08-01&events=100",
+        "correct": f"/events/{done.event_id}/correct?version=2018-07-30",
         "effects": "/effects",
         "try": "/kinds/prescription.submit/try",
     }

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from dateline.console.act import act, carried
 from dateline.console.chart import columns, ranks
-from dateline.console.pages import effects, event, overview, playground, row, rules, subject
+from dateline.console.pages import correction, effects, event, overview, playground, row, rules, subject
 from dateline.console.pages.told import PAGE, part
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
@@ -94,6 +94,7 @@ class Console(Face):
         "subject": ("/subjects/{subject:anything}", subject.subject),
         "event": ("/events/{id}", event.event),
         "compare": ("/events/{id}/compare", event.compare),
+        "correct": ("/events/{id}/correct", correction.sheet),
         "row": ("/rows/{table}/{key:anything}", row.row),
         "catalogue": ("/kinds", rules.catalogue),
         "kind": ("/kinds/{kind}", rules.kind),
@@ -106,6 +107,7 @@ class Console(Face):
 
     ACTS: ClassVar[Mapping[str, tuple[str, Route, str]]] = {
         "effect": ("/effects/{key}", act("effect", effects.step), "effects"),
+        "corrected": ("/events/{id}/correct", act("correct", correction.correct), "correct"),
         "preview": ("/kinds/{kind}/try", act("preview", playground.preview, again=True, event=True), "try"),
         "dispatch": ("/kinds/{kind}/dispatch", act("dispatch", playground.dispatch, again=True, event=True), "try"),
     }

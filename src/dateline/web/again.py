@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from dateline.core import effective
+from dateline.core.correction import Correction
 from dateline.core.diff import Diff
 from dateline.core.model import personal_within
 from dateline.errors import Denied, Malformed, StaleDiff
+from dateline.run.path import Given
 from dateline.web.asked import Correcting, Otherwise, Replaying, id_of, read, reason_of
 from dateline.web.call import Answer, Call, Shows
 from dateline.web.caller import UNMASK
 from dateline.web.problem import Explained
 from dateline.web.view import stepped
 
-__all__ = ["correct", "diff", "replay"]
+__all__ = ["correct", "correcting", "diff", "replay"]
 
 
 async def replay(call: Call) -> Answer:
@@ -42,10 +44,23 @@ async def diff(call: Call) -> Answer:
 
 async def correct(call: Call) -> Answer:
     """Perform a difference and nothing else, or tell what that would do; twice is once."""
-    asked = await read(call, Correcting)
+    found, done = await correcting(call, await read(call, Correcting))
+    return Answer(done.document(), Shows("correction", found.about, id_of(call)))
+
+
+async def correcting(call: Call, asked: Correcting, *, key: str | None = None) -> tuple[Diff, Correction]:
+    """Return a difference, and what performing it does, or would do.
+
+    Args:
+        key: The request's.
+
+    Raises:
+        StaleDiff: Where it is another correction of the event than was asked for.
+    """
     found = await _differing(call, asked)
     if asked.number is not None and found.baseline is not None and asked.number != found.baseline + 1:
         raise StaleDiff(f"that would be correction {found.baseline + 1} of the event, not {asked.number}; look again")
+    given: Given = {**call.given(reason_of(asked.reason)), "key": key}
     done = await call.runner.correct(
         found,
         preview=asked.preview,
@@ -53,9 +68,9 @@ async def correct(call: Call) -> Answer:
         admit=asked.admit,
         revoke=asked.revoke,
         closed=asked.closed,
-        **call.given(reason_of(asked.reason)),
+        **given,
     )
-    return Answer(done.document(), Shows("correction", found.about, id_of(call)))
+    return found, done
 
 
 async def _differing(call: Call, asked: Otherwise) -> Diff:
