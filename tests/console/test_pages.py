@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from dateline import (
     Actor,
@@ -211,6 +212,28 @@ def test_what_lies_between_two_versions_is_told_whichever_comes_first_and_what_i
     assert ward.page("/between?events=7000").status == 400
     elsewhere = json.loads(ward.page("/between.json?events=100", "north@doctor").text)
     assert (elsewhere["impact"]["events"], elsewhere["impact"]["changes"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("wrote", "told"),
+    [
+        ("UPDATE patient SET name = 'Eve', doses = 7", "changed the row past the trail"),
+        ("DELETE FROM patient", "took the row away past the trail"),
+    ],
+)
+def test_a_row_that_was_written_past_the_trail_says_so(ward: Ward, wrote: str, told: str) -> None:
+    prescribed(ward)
+    before = ward.page("/rows/patient/ann").told
+    with ward.client.runner.engine.begin() as connection:
+        connection.execute(text(wrote))
+
+    seen, hidden = (ward.page("/rows/patient/ann", me).told for me in ("doctor", "nurse"))
+
+    assert "The table says otherwise" not in before
+    assert (told in seen, told in hidden) == (True, True)
+    if "UPDATE" in wrote:
+        assert ("doses 1 7" in seen, "Eve" in seen, "Eve" in hidden) == (True, True, False)
+    assert ward.page("/rows/patient/ann", "north@doctor").status == 404
 
 
 def test_an_event_stands_in_the_line_of_what_brought_it_about_and_what_came_of_it(ward: Ward) -> None:

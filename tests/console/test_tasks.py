@@ -213,6 +213,21 @@ def test_somebody_compares_two_dates_before_anything_is_sent(opened: Browser, pl
     assert prescriptions(place) == []
 
 
+def test_somebody_sees_what_is_stale_and_compares_by_the_keyboard_alone(opened: Browser, place: Clinic) -> None:
+    with seen(opened, "doctor", "409") as page:
+        filled(page, place, "2018-07-30")
+        tabbed(page, page.get_by_role("button", name="Preview and compare"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("region", name="2018-07-30 beside")).to_be_visible()
+        moved = RegisterPatient(patient="ann", name="Ann Aalto", phone="+31 555 0199")
+        place.runner.dispatch(moved, actor="desk")
+        tabbed(page, page.get_by_role("button", name="Dispatch exactly this"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("patient/ann is changed since in phone")
+
+    assert prescriptions(place) == ["stale"]
+
+
 def held(place: Clinic) -> str:
     """Have a prescription's two effects held, as after a restore; return the key of the patient's."""
     prescribed(place)

@@ -131,10 +131,13 @@ def test_a_row_that_two_tenants_wrote_is_one_row_on_every_page(shop: Shop, monke
     for tenant, name in (("south", "ann"), ("north", "ann"), ("south", "eve")):
         shop.dispatch(Sell(product="tea", customer=name, quantity=2), version=NEW, tenant=tenant)
     assert drift(shop, Customer) == []
+    assert shop.colour.wait(shop.colour.runner.drift_of("customer", "ann")) is None
 
     shop.execute("DELETE FROM customer WHERE id IN ('ann', 'eve', 'fay')")
 
     found: tuple[Drift, ...] = shop.colour.wait(shop.colour.runner.drift(Customer))
+    one_by_one = [shop.colour.wait(shop.colour.runner.drift_of(Customer, one.key)) for one in found]
+    assert one_by_one == list(found)
     assert sorted((one.key, one.change, one.after, (one.recorded or {})["points"]) for one in found) == [
         ("ann", "deleted", 8, 4),
         ("eve", "deleted", 9, 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -143,6 +144,7 @@ class Console(Face):
             "json": lambda one: canonical(one).decode(),
             "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",
             "part": part,
+            "pretty": lambda one: json.dumps(one, indent=2, ensure_ascii=False),
         }
 
     async def version(self, request: Request, caller: Caller) -> Version:

@@ -17,7 +17,7 @@ from dateline.errors import Malformed, Unanswerable
 from dateline.run.path import Path
 from dateline.sql import tables
 from dateline.sql.compiled import compiled
-from dateline.sql.drift import Drift, drifting
+from dateline.sql.drift import Drift, drifting, drifting_row
 from dateline.sql.fold import Fold
 from dateline.sql.restore import Image, Target, tables_of
 from dateline.sql.statement import Batch, Result
@@ -27,7 +27,7 @@ from dateline.sql.world import World
 if TYPE_CHECKING:
     from dateline.run.runner import AsyncRunner, Runner
 
-__all__ = ["AsyncMoment", "Moment", "drifted", "found_row", "found_snapshot", "reached", "target_of"]
+__all__ = ["AsyncMoment", "Moment", "drifted", "drifted_row", "found_row", "found_snapshot", "reached", "target_of"]
 
 S = TypeVar("S", bound=Snapshot)
 
@@ -123,6 +123,13 @@ def drifted(path: Path, wanted: Sequence[Any]) -> Flow[tuple[Drift, ...]]:
     for target in targets:
         found += yield from drifting(path.store.dialect, target)
     return tuple(found)
+
+
+def drifted_row(path: Path, table: Any, key: Any) -> Flow[Drift | None]:
+    """Compare one row with what the trail left of it."""
+    target = target_of(path, table)
+    text = key if isinstance(key, str) else row_key(key if isinstance(key, tuple) else (key,))
+    return (yield from drifting_row(path.store.dialect, target, text))
 
 
 class Moment:

@@ -23,6 +23,7 @@ from dateline.core.verdict import NOTHING, Past, Told, Verdict, Write, judged
 from dateline.errors import Malformed, Refused
 from dateline.run.path import Path
 from dateline.run.replay import recorded
+from dateline.sql.drift import live_row
 from dateline.sql.restore import Image, Target, key_values, keying, tables_of
 from dateline.sql.statement import Batch, Result
 from dateline.sql.trail import MOST, Filters
@@ -166,7 +167,7 @@ class Pasts:
         place = self._at(target, key, images, change)
         if place is None:
             return None, ()
-        [live] = yield from _live(self.dialect, target, place)
+        live = yield from live_row(self.dialect, target, place)
         others = sorted((one for id, one in writes.items() if id != self.entry.id), key=lambda one: one.seq)
         if not images:
             start = live if new.verb != "insert" else None
@@ -222,13 +223,6 @@ class Pasts:
             )
         except (Refused, Malformed):
             return False
-
-
-def _live(dialect: Any, target: Target, place: Mapping[str, Any]) -> Flow[list[Image | None]]:
-    image = dialect.image(target.table)
-    results: list[Result] = yield Batch((image.statement("live", dict(place)),))
-    text = dialect.image_text(target.table, results[0])
-    return [None if text is None else parsed(text)]
 
 
 def _computed(target: Target) -> frozenset[str]:

@@ -37,7 +37,7 @@ from dateline.run.connection import AsyncConnection, Connection, async_drive, dr
 from dateline.run.correct import Choice, correcting
 from dateline.run.engine import async_engine, engine, in_memory
 from dateline.run.impact import impacting
-from dateline.run.moment import AsyncMoment, Moment, drifted, reached
+from dateline.run.moment import AsyncMoment, Moment, drifted, drifted_row, reached
 from dateline.run.path import Asked, Given, Heard, Looked, Path, heard
 from dateline.run.pin import first_pinned, pinning, pins
 from dateline.run.replay import comparing, diffing, replaying
@@ -246,6 +246,18 @@ class Runner(Path):
             tables: Mapped classes, or tables' names; all that the versions know without any.
         """
         return self._driven(drifted(self, tables))
+
+    def drift_of(self, table: Any, key: Any) -> Drift | None:
+        """Compare one row with what the trail left of it; None where it is so.
+
+        Args:
+            table: A mapped class, or a table's name.
+            key: The row's key, or its text, as entries tell it; of several columns, a tuple.
+
+        Raises:
+            Malformed: Where the versions know no such table.
+        """
+        return self._driven(drifted_row(self, table, key))
 
     def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]
@@ -545,6 +557,10 @@ class AsyncRunner(Path):
     async def drift(self, *tables: Any) -> tuple[Drift, ...]:
         """As `Runner.drift`."""
         return await self._driven(drifted(self, tables))
+
+    async def drift_of(self, table: Any, key: Any) -> Drift | None:
+        """As `Runner.drift_of`."""
+        return await self._driven(drifted_row(self, table, key))
 
     async def feed(
         self, *, after: str | None = None, follow: bool = True, poll: timedelta = POLL, **wanted: Unpack[Heard]

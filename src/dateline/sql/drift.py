@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,10 @@ from dateline.sql import tables
 from dateline.sql.compiled import compiled
 from dateline.sql.dialect import Dialect
 from dateline.sql.fold import NEWEST, PAGE, Break, Fold, Left, agree
-from dateline.sql.restore import Image, Target, keying
+from dateline.sql.restore import Image, Target, key_values, keying
 from dateline.sql.statement import Batch, Result, Statement
 
-__all__ = ["Drift", "Live", "LiveRow", "drifting"]
+__all__ = ["Drift", "Live", "LiveRow", "drifting", "drifting_row", "live_row"]
 
 
 _PLAIN = (sqltypes.Integer, sqltypes.String, sqltypes.Uuid)
@@ -75,6 +75,43 @@ class LiveRow:
     place: tuple[Any, ...]
     image: Image
     text: str
+
+
+def live_row(dialect: Dialect, target: Target, place: Mapping[str, Any]) -> Flow[Image | None]:
+    """Return a row as it is in its table; None where there is none.
+
+    Args:
+        place: Its key, as `keying` gives it.
+    """
+    image = dialect.image(target.table)
+    results: list[Result] = yield Batch((image.statement("live", dict(place)),))
+    text = dialect.image_text(target.table, results[0])
+    return None if text is None else parsed(text)
+
+
+def drifting_row(dialect: Dialect, target: Target, key: str) -> Flow[Drift | None]:
+    """Return how a row is not as the trail left it; None where it is.
+
+    Args:
+        key: As text.
+    """
+    fold = Fold(dialect)
+    left = (yield from fold.of(target, [key])).get(key)
+    while True:
+        recorded = None if left is None else left.image
+        known = recorded if left is None or recorded is not None else left.before
+        place = key_values(dialect, target, key) if known is None else keying(dialect, target)(known)
+        found = None if place is None else (yield from live_row(dialect, target, place))
+        before, left = left, (yield from fold.of(target, [key])).get(key)
+        # Where an event wrote it in between, what was found may be either's.
+        if (left and left.seq) == (before and before.seq):
+            break
+    if agree(recorded, found):
+        return None
+    change = "inserted" if recorded is None else "deleted" if found is None else "updated"
+    return Drift(
+        table=target.name, change=change, key=key, after=left.seq if left else 0, recorded=recorded, found=found
+    )
 
 
 class Live:

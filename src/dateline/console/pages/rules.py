@@ -8,8 +8,10 @@ from typing import Any
 
 from dateline.console.pages.told import first
 from dateline.core import history
+from dateline.core.canon import canonical, parsed
 from dateline.core.catalogue import explained
 from dateline.core.drawing import drawn
+from dateline.core.example import examples
 from dateline.core.tally import Tally
 from dateline.errors import UnknownKind
 from dateline.web.asked import date_of, number_of
@@ -46,7 +48,13 @@ async def kind(call: Call) -> Answer:
     """Show what a version does with a kind: its fields, who checks and decides in which order, and what can come of it."""
     versions = call.runner.versions
     day = versions.asked(date_of(call, "version") or call.version.date).date
-    told = {**explained(versions, call.of, day).document(), "versions": [one.date for one in versions.versions]}
+    shape = versions.cascade(call.of, day).event
+    example = next(iter(examples(shape)), None)
+    told = {
+        **explained(versions, call.of, day).document(),
+        "versions": [one.date for one in versions.versions],
+        "example": None if example is None else parsed(canonical(example)),
+    }
     return Answer(told)
 
 
