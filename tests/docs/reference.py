@@ -142,6 +142,7 @@ SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
                     "as_of",
                     "adopt",
                     "drift",
+                    "drift_of",
                     "look",
                     "accesses",
                     "pinned",
