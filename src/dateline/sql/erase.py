@@ -69,7 +69,7 @@ SELECT seq, ordinal, state FROM dateline_delivery WHERE state NOT IN ('cancelled
             "change": self.recording(
                 f"""
 INSERT INTO dateline_change (tenant, seq, ordinal, state, tries, at, detail)
-SELECT tenant, seq, ordinal, 'cancelled', tries, {self.now}, '{_GONE}' FROM dateline_delivery WHERE {unfinished}"""
+SELECT tenant, seq, ordinal, 'cancelled', tries, {self.now}, '{_GONE}' FROM dateline_delivery WHERE {unfinished} ORDER BY seq, ordinal"""
             ),
             "state": f"UPDATE dateline_delivery SET state = 'cancelled', due_at = {self.now} WHERE {unfinished}",
             # Whoever waited behind one of them goes on.

@@ -193,7 +193,7 @@ WHERE e.tenant = $1 AND e.seq = $2 AND e.ordinal = $3"""
 
         changed = f"""
 INSERT INTO dateline_change (tenant, seq, ordinal, state, tries, at)
-SELECT tenant, seq, ordinal, '{after}', tries, {self.now} FROM dateline_delivery WHERE {at()} AND state IN {states}"""
+SELECT tenant, seq, ordinal, '{after}', tries, {self.now} FROM dateline_delivery WHERE {at()} AND state IN {states} ORDER BY seq, ordinal"""
         update = (
             f"UPDATE dateline_delivery SET state = '{after}', due_at = {self.now} WHERE {at()} AND state IN {states}"
         )
