@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,9 @@ def tracing(sampler: Sampler | None = None) -> Iterator[Spans]:
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     held = opentelemetry.trace._TRACER_PROVIDER
     opentelemetry.trace._TRACER_PROVIDER = provider
+    trace._api.cache_clear()
+    # A thread of the test before, which ends yet, may keep what it found there until now.
+    time.sleep(0.005)
     trace._api.cache_clear()
     try:
         yield Spans(exporter)

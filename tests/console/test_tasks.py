@@ -420,8 +420,7 @@ def test_every_page_is_looked_at(place: Clinic) -> None:
     assert set(paths(prescribed(place))) == set(Console.PAGES)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280], ids=["phone", "desktop"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")], ids=["phone, dark", "desktop, light"])
 def test_no_page_keeps_anybody_out_or_wider_than_its_screen(
     opened: Browser, place: Clinic, width: int, scheme: str
 ) -> None:
