@@ -41,7 +41,7 @@ def seen(
         complains: It does so, rightly.
         refused: How the one request is answered that is to be refused, of which the browser complains too.
     """
-    context = opened.new_context(extra_http_headers={"authorization": f"Bearer {me}"}, **given)  # type: ignore[arg-type]
+    context = opened.new_context(extra_http_headers={"authorization": f"Bearer {me}"}, **given)  # type: ignore[arg-type]  # whatever a context takes
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
