@@ -359,7 +359,9 @@ class Runner(Path):
         return self._driven(Standing(self.store.dialect).tried(tenant, seq))
 
     def overview(self, since: datetime, *, step: Step = "day", tenant: str = "") -> Overview:
-        """Count a tenant's events and effects since an instant, however long the trail is: the newest 5,000 events at most.
+        """Tell how many events and effects of a tenant's there were since an instant, from sums that are kept of every hour.
+
+        What is not in the sums yet is counted now, the newest first; where that is very much, a part of it, and `uncounted` says so.
 
         Args:
             step: "hour" or "day": the times, in UTC, of which counts are told.

@@ -1,8 +1,8 @@
-"""How much happened lately, and what became of it: counts of a tenant's newest events, by few steps in indexes on the longest trail."""
+"""How much happened lately, and what became of it, as counts: of events from the sums by the hour, of deliveries as they stand now."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from dateline.core.request import Flow
 from dateline.errors import Malformed
+from dateline.sql.hourly import Hourly
 from dateline.sql.lag import Lag, Lags
 from dateline.sql.statement import Batch, Result
 from dateline.sql.types import Instant
@@ -21,7 +22,7 @@ Step: TypeAlias = Literal["hour", "day"]
 """How long a time is of which one count is told."""
 
 COUNTED = 5_000
-"""Events that are looked at: each is a row of its own to read, thrice."""
+"""Deliveries that are looked at: each is a row of its own to read, and its event's too."""
 
 _INSTANT = Instant()
 
@@ -34,18 +35,20 @@ class Overview:
     """How much of a tenant's happened since an instant, and how far behind the work is; nothing of what it was, or about whom.
 
     Args:
-        since: From when on is counted; where there are more than 5,000 events, from the earliest of the newest 5,000 on.
-        cut: There were more.
+        since: From when on is counted, from the beginning of its hour.
+        uncounted: What was recorded before this instant is not counted yet, or not wholly, as there is so much of it; each look counts more.
+            None where all is.
         events: How many were recorded in each hour or day (UTC), by its beginning and their outcome.
         effects: How many effects were decided in each, by how they stand now: "delivered", or the state of their delivery.
         rejections: How often each code was a reason to refuse.
         versions: How many events each version decided; None is whatever was refused before it was known which.
-        standing: How many deliveries are in each state, whenever they were decided; 5,000 in all stand for more too.
+        standing: How many deliveries are in each state, whenever they were decided: of the newest 5,000. Where there are more, the effects
+            of the others count as delivered.
         lag: How far behind the work is, of all tenants together.
     """
 
     since: datetime
-    cut: bool
+    uncounted: datetime | None
     events: Mapping[tuple[datetime, str], int]
     effects: Mapping[tuple[datetime, str], int]
     rejections: Mapping[str, int]
@@ -58,7 +61,7 @@ class Overviews(Words):
     """Builds the statements that count, for one database."""
 
     def counted(self, tenant: str, since: datetime, step: Step) -> Flow[Overview]:
-        """Count a tenant's newest events and their effects.
+        """Tell how much a tenant's happened, after counting what is not counted yet.
 
         Raises:
             Malformed: For what is no step, and an instant without a zone.
@@ -67,78 +70,60 @@ class Overviews(Words):
             raise Malformed(f"step={step!r} is none; there are {', '.join(_LETTERS)}")
         if not isinstance(since, datetime) or since.tzinfo is None:
             raise Malformed("since= is an instant with a time zone, as in datetime(2024, 7, 1, tzinfo=UTC)")
-        begin = _INSTANT.process_bind_param(since, self.dialect.sql)
-        texts = (self._events(step), self._effects(step), self._rejections())
-        asked = [self.statement(sql, tenant, begin, name="overview") for sql in texts]
-        standing = self.statement(_STANDING, tenant, name="overview")
-        results: list[Result] = yield Batch.between(self.dialect.begin_reading, *asked, standing)
-        lag = yield from Lags(self.dialect).waiting()
-        events, effects, rejections, stands = (one.rows for one in results[1:-1])
-        cut = sum(int(row[-2]) for row in events) >= COUNTED
-        first = min(
-            (_INSTANT.process_result_value(row[-1], self.dialect.sql) or since for row in events), default=since
+        begun = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        uncounted = yield from Hourly(self.dialect).count(begun)
+        begin = _INSTANT.process_bind_param(begun, self.dialect.sql)
+        results: list[Result] = yield Batch.between(
+            self.dialect.begin_reading,
+            self.statement(_SUMS.format(letters=_LETTERS[step]), tenant, begun.isoformat()[:13], name="overview"),
+            self.statement(self._waiting(step), tenant, begin, name="overview"),
+            self.statement(_STANDING, tenant, name="overview"),
         )
-        versions: Counter[date | None] = Counter()
-        outcomes: Counter[tuple[datetime, str]] = Counter()
-        for moment, outcome, version, count, _ in events:
-            outcomes[_begun(moment), str(outcome)] += int(count)
-            versions[None if version is None else date.fromisoformat(str(version))] += int(count)
+        lag = yield from Lags(self.dialect).waiting()
+        sums, waiting, standing = (one.rows for one in results[1:-1])
+        found: defaultdict[str, Counter[tuple[datetime, str]]] = defaultdict(Counter)
+        for about, moment, name, count in sums:
+            found[about][_begun(moment), name] += int(count)
+        effects = Counter({(moment, "delivered"): count for (moment, _), count in found["effect"].items()})
+        for moment, state, count in waiting:
+            effects[_begun(moment), str(state)] += int(count)
+            effects[_begun(moment), "delivered"] -= int(count)
         return Overview(
-            since=first if cut else since.astimezone(UTC),
-            cut=cut,
-            events=dict(outcomes),
-            effects={(_begun(moment), str(state)): int(count) for moment, state, count in effects},
-            rejections=_counts(rejections),
-            versions=dict(versions),
-            standing=_counts(stands),
+            since=begun,
+            uncounted=uncounted,
+            events=dict(found["outcome"]),
+            # What was decided since it was counted may be due already.
+            effects={one: count for one, count in effects.items() if count > 0},
+            rejections=_named(found["rejection"]),
+            versions={date.fromisoformat(name) if name else None: n for name, n in _named(found["version"]).items()},
+            standing={str(name): int(count) for name, count in standing},
             lag=lag,
         )
 
-    def _newest(self, *columns: str) -> str:
-        """Return the newest events of a tenant's that are counted, as a table `n`; of long trails, an index gives no more than these."""
+    def _waiting(self, step: Step) -> str:
+        moment = "e.recorded_at" if self.near else """to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24')"""
         return (
-            f"WITH newest AS {'' if self.near else 'MATERIALIZED '}(SELECT {', '.join(columns)}, recorded_at FROM dateline_event "
-            f"WHERE tenant = $1 ORDER BY seq DESC LIMIT {COUNTED}), n AS (SELECT * FROM newest WHERE recorded_at >= $2)"
+            f"SELECT substr({moment}, 1, {_LETTERS[step]}), {_TOLD}, count(*) FROM {_NEWEST} "
+            "JOIN dateline_event AS e ON e.seq = d.seq WHERE e.recorded_at >= $2 GROUP BY 1, 2"
         )
 
-    def _step(self, step: Step, moment: str) -> str:
-        text = moment if self.near else f"""to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24')"""
-        return f"substr({text}, 1, {_LETTERS[step]})"
 
-    def _events(self, step: Step) -> str:
-        return (
-            f"{self._newest('outcome', 'version')} SELECT {self._step(step, 'recorded_at')}, outcome, version, count(*), min(recorded_at) "
-            "FROM n GROUP BY 1, 2, 3"
-        )
+_SUMS = """
+SELECT about, substr(hour, 1, {letters}), name, sum(count) FROM dateline_hour WHERE tenant = $1 AND hour >= $2 GROUP BY 1, 2, 3"""
 
-    def _effects(self, step: Step) -> str:
-        return (
-            f"{self._newest('seq')} SELECT {self._step(step, 'n.recorded_at')}, {_TOLD}, count(*) "
-            "FROM n JOIN dateline_effect AS e ON e.tenant = $1 AND e.seq = n.seq "
-            "LEFT JOIN dateline_delivery AS d ON d.tenant = e.tenant AND d.seq = e.seq AND d.ordinal = e.ordinal GROUP BY 1, 2"
-        )
+_TOLD = "CASE WHEN d.state = 'due' AND d.tries > 0 THEN 'retrying' ELSE d.state END"
 
-    def _rejections(self) -> str:
-        each = (
-            "json_each(n.body, '$.decision.refusal.rejections') AS r"
-            if self.near
-            else "json_array_elements(n.body::json #> '{decision,refusal,rejections}') AS r(value)"
-        )
-        code = "json_extract(r.value, '$.code')" if self.near else "r.value ->> 'code'"
-        # Of others the body, which is long, is not read.
-        only = "SELECT v.body FROM n JOIN dateline_event AS v ON v.seq = n.seq WHERE n.outcome = 'rejected'"
-        return f"{self._newest('seq', 'outcome')} SELECT {code}, count(*) FROM ({only}) AS n, {each} GROUP BY 1"
+_NEWEST = f"(SELECT seq, state, tries FROM dateline_delivery WHERE tenant = $1 ORDER BY seq DESC LIMIT {COUNTED}) AS d"
 
-
-_TOLD = "CASE WHEN d.state = 'due' AND d.tries > 0 THEN 'retrying' ELSE coalesce(d.state, 'delivered') END"
-
-_STANDING = f"""
-SELECT {_TOLD}, count(*) FROM (SELECT state, tries FROM dateline_delivery WHERE tenant = $1 LIMIT {COUNTED}) AS d GROUP BY 1"""
+_STANDING = f"SELECT {_TOLD}, count(*) FROM {_NEWEST} GROUP BY 1"
 
 
 def _begun(moment: Any) -> datetime:
     return datetime.fromisoformat(str(moment)).replace(tzinfo=UTC)
 
 
-def _counts(rows: Sequence[Sequence[Any]]) -> dict[str, int]:
-    return {str(name): int(count) for name, count in rows}
+def _named(counts: Mapping[tuple[datetime, str], int]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (_, name), count in counts.items():
+        found[name] += count
+    return dict(found)

@@ -34,9 +34,11 @@ __all__ = [
     "attempt",
     "change",
     "claim",
+    "counted",
     "delivery",
     "effect",
     "event",
+    "hour",
     "incarnation",
     "operation",
     "pending",
@@ -265,4 +267,24 @@ access = Table(
     Column("reason", Text),
     Index("dateline_access_subject", "tenant", "subject", "number"),
     Index("dateline_access_actor", "tenant", "actor", "number"),
+)
+
+# What was counted of the feed, by the hour, when somebody asked for it; made of the tables above, and could be made again.
+hour = Table(
+    "dateline_hour",
+    TRAIL,
+    Column("tenant", String(200), nullable=False),
+    Column("hour", String(13), nullable=False),
+    Column("about", String(20), nullable=False),
+    Column("name", String(400), nullable=False),
+    Column("count", _big, nullable=False),
+    PrimaryKeyConstraint("tenant", "hour", "about", "name", name="dateline_hour_pkey"),
+)
+
+counted = Table(
+    "dateline_counted",
+    TRAIL,
+    Column("last", _big, primary_key=True, autoincrement=False),
+    Column("first", _big, nullable=False),
+    Column("reached", Instant()),
 )

@@ -35,7 +35,7 @@ async def start(call: Call) -> Answer:
         "spans": list(SPANS),
         "step": step,
         "since": found.since,
-        "cut": found.cut,
+        "uncounted": found.uncounted,
         "times": times,
         "events": _series(times, found.events, "committed"),
         "effects": _series(times, found.effects, "delivered"),
