@@ -86,18 +86,19 @@ class Hourly(Words):
             yield Batch((*round_, Statement("COMMIT", name="end")), ends=True)
             if work is None:
                 break
-        stood: list[Result] = yield Batch.between(self.dialect.begin_reading, _RUNS, _NEWEST)
-        runs, newest = _read(stood[1:-1])
+        now = self.statement(f"SELECT {self.now}", name="overview")
+        stood: list[Result] = yield Batch.between(self.dialect.begin_reading, _RUNS, _NEWEST, now)
+        runs, newest = _read(stood[1:])
         if following(runs, newest, since) is None:
             return None
-        return (runs[0].reached if runs and runs[0].last == newest else None) or datetime.now(UTC)
+        return (runs[0].reached if runs and runs[0].last == newest else None) or _instant(stood[3].rows[0][0])
 
     def _alone(self) -> Statement:
         # On SQLite, whoever began has the lock.
         return Statement("SELECT 1" if self.near else f"SELECT pg_try_advisory_xact_lock({LOCK})", name="overview")
 
     def _round(self, low: int, high: int, run: Run) -> Sequence[Statement]:
-        kept = _MADE, (run.first, run.last, low, high)
+        kept: tuple[str, tuple[Any, ...]] = (_MADE, (run.first, run.last, low, high))
         if run.reached is not None:
             kept = _JOINED, (run.first, run.last, _INSTANT.process_bind_param(run.reached, self.dialect.sql))
         return (
@@ -146,7 +147,12 @@ _JOINED = "INSERT INTO dateline_counted (first, last, reached) VALUES ($1, $2, $
 def _read(results: Sequence[Result]) -> tuple[list[Run], int]:
     """Return what is counted, and the newest place."""
     runs = [
-        Run(first, last, _INSTANT.process_result_value(reached, None))  # type: ignore[arg-type]
-        for first, last, reached in results[0].rows
+        Run(first, last, None if reached is None else _instant(reached)) for first, last, reached in results[0].rows
     ]
     return runs, int(results[1].rows[0][0])
+
+
+def _instant(moment: Any) -> datetime:
+    found: datetime = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    # SQLite's own clock writes no zone, and means UTC.
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

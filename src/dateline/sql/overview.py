@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeAlias
@@ -36,8 +36,8 @@ class Overview:
 
     Args:
         since: From when on is counted, from the beginning of its hour.
-        uncounted: What was recorded before this instant is not counted yet, or not wholly, as there is so much of it; each look counts more.
-            None where all is.
+        uncounted: What was recorded before this instant is not counted yet, or not wholly, as there is so much of it; each look counts
+            more. None where all is.
         events: How many were recorded in each hour or day (UTC), by its beginning and their outcome.
         effects: How many effects were decided in each, by how they stand now: "delivered", or the state of their delivery.
         rejections: How often each code was a reason to refuse.
