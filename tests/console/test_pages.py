@@ -170,8 +170,12 @@ def test_a_subjects_page_tells_what_happened_newest_first_and_in_whose_words(war
     assert [told.index(word) for word in ("rejected", "by telephone", "A patient comes in.")] == sorted(
         told.index(word) for word in ("rejected", "by telephone", "A patient comes in.")
     )
+    seen = re.search(r"Seen Sight\.patient (.*?) Changed", told)
     for word in ("dose.unit in mg, please", "doses 0 1", "tell due", "prescribe of 2018-07-30", "remark secret"):
         assert word in told
+    assert seen is not None
+    assert "name secret ann" in seen[1]
+    assert "secret ann" not in ward.page("/subjects/patient:ann", "nurse").text
 
 
 def test_an_events_page_tells_what_was_seen_and_what_followed(ward: Ward) -> None:
@@ -305,7 +309,7 @@ def test_the_cascade_of_an_event_tells_who_came_to_something(ward: Ward) -> None
     assert "came to something this time" not in ward.page("/kinds/prescribe/cascade.svg?fired=nobody").text
 
 
-def test_an_events_page_tells_what_became_of_its_effects(ward: Ward) -> None:
+def test_what_became_of_an_events_effects_is_told_on_its_page_and_its_subjects(ward: Ward) -> None:
     event = prescribed(ward)
 
     @delivers(Tell)
@@ -320,10 +324,11 @@ def test_an_events_page_tells_what_became_of_its_effects(ward: Ward) -> None:
     ward.client.runner.retry(queued.key, actor=Actor("chief", rights=frozenset({"effects"})))
     relay.drain()
 
-    told = ward.page(f"/events/{event}").told
+    for path in (f"/events/{event}", "/subjects/patient:ann"):
+        told = ward.page(path).told
 
-    assert "tell delivered" in told
-    assert re.search(r"UTC failed OSError .* UTC delivered as sms-17", told)
+        assert "tell delivered" in told
+        assert re.search(r"UTC failed OSError .* UTC delivered as sms-17", told)
 
 
 def test_two_versions_are_compared_side_by_side_in_whose_words(url: str) -> None:

@@ -354,9 +354,9 @@ class Runner(Path):
         """
         return tuple(self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit, after)))
 
-    def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
-        """Return the tries to deliver the effects of an event, by its number."""
-        return self._driven(Standing(self.store.dialect).tried(tenant, seq))
+    def attempts(self, *seqs: int, tenant: str = "") -> tuple[Tried, ...]:
+        """Return the tries to deliver the effects of events, by the events' numbers."""
+        return self._driven(Standing(self.store.dialect).tried(tenant, seqs))
 
     def overview(self, since: datetime, *, step: Step = "day", tenant: str = "") -> Overview:
         """Tell how many events and effects of a tenant's there were since an instant, from sums that are kept of every hour.
@@ -645,9 +645,9 @@ class AsyncRunner(Path):
         """As `Runner.effects`."""
         return tuple(await self._driven(Standing(self.store.dialect).listed(tenant, states, kind, limit, after)))
 
-    async def attempts(self, seq: int, *, tenant: str = "") -> tuple[Tried, ...]:
+    async def attempts(self, *seqs: int, tenant: str = "") -> tuple[Tried, ...]:
         """As `Runner.attempts`."""
-        return await self._driven(Standing(self.store.dialect).tried(tenant, seq))
+        return await self._driven(Standing(self.store.dialect).tried(tenant, seqs))
 
     async def overview(self, since: datetime, *, step: Step = "day", tenant: str = "") -> Overview:
         """As `Runner.overview`."""

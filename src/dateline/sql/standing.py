@@ -52,11 +52,13 @@ class Tried:
     """One try to deliver an effect.
 
     Args:
+        seq: The number of the effect's event.
         ordinal: The effect's place in its event's plan; `number` which try, from 1.
         outcome: "delivered", "failed" or "unknown".
         reference: What the receiver calls it; `detail` why it failed.
     """
 
+    seq: int
     ordinal: int
     number: int
     began_at: datetime
@@ -134,19 +136,23 @@ ORDER BY d.seq, d.ordinal LIMIT $4"""
             detail=detail,
         )
 
-    def tried(self, tenant: str, seq: int) -> Flow[tuple[Tried, ...]]:
-        """Return the tries to deliver an event's effects, in their order."""
-        sql = """
-SELECT ordinal, number, began_at, ended_at, outcome, reference, detail FROM dateline_attempt
-WHERE tenant = $1 AND seq = $2 ORDER BY ordinal, number"""
-        statement = self.statement(sql, tenant, seq, name="attempts")
+    def tried(self, tenant: str, seqs: Sequence[int]) -> Flow[tuple[Tried, ...]]:
+        """Return the tries to deliver some events' effects, in their order."""
+        all = (
+            "(SELECT value FROM json_each($2))" if self.near else "(SELECT json_array_elements_text($2::json)::bigint)"
+        )
+        sql = f"""
+SELECT seq, ordinal, number, began_at, ended_at, outcome, reference, detail FROM dateline_attempt
+WHERE tenant = $1 AND seq IN {all} ORDER BY seq, ordinal, number"""
+        statement = self.statement(sql, tenant, json.dumps(list(seqs)), name="attempts")
         results: list[Result] = yield Batch.between(self.dialect.begin_reading, statement)
         made = []
-        for ordinal, number, began, ended, outcome, reference, detail in results[1].rows:
+        for seq, ordinal, number, began, ended, outcome, reference, detail in results[1].rows:
             begun = _INSTANT.process_result_value(began, self.dialect.sql)
             assert begun is not None
             made.append(
                 Tried(
+                    seq=seq,
                     ordinal=ordinal,
                     number=number,
                     began_at=begun,

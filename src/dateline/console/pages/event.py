@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
 from dateline.console.pages.lineage import found, lineage
-from dateline.console.pages.told import told_of
-from dateline.core.entry import Entry
-from dateline.core.mask import masked
+from dateline.console.pages.told import all_told
 from dateline.errors import NoSuchEvent
 from dateline.web.asked import date_of, id_of
 from dateline.web.call import Answer, Call, Shows
 
 __all__ = ["compare", "event"]
-
-_DAY = re.compile(r"\bv(\d{4})_(\d\d)_(\d\d)\b")
-"""The folder of a version, in the name of what stands there."""
 
 _DECIDED = ("operations", "effects", "rejections")
 """What of an event somebody decided."""
@@ -31,14 +21,9 @@ async def event(call: Call) -> Answer:
     if entry is None:
         raise NoSuchEvent(f"there is no event {id}")
     line, others = await lineage(call, entry)
-    tries = await call.runner.attempts(entry.seq, tenant=call.caller.tenant) if entry.effects else ()
-    shown = told_of(call, entry)
-    shown["effects"] = [
-        {**one, "tries": [asdict(each) for each in tries if each.ordinal == one["ordinal"]]} for one in shown["effects"]
-    ]
+    [shown] = await all_told(call, [entry])
     told = {
         **shown,
-        "seen": _seen(entry if call.caller.unmasked else masked(entry)),
         "line": line,
         "fired": sorted({one["handler"] for part in _DECIDED for one in shown[part]}),
         "versions": [one.date for one in call.runner.versions.versions],
@@ -60,19 +45,3 @@ async def compare(call: Call) -> Answer:
         "versions": [one.date for one in call.runner.versions.versions],
     }
     return Answer(told, Shows("diff", event=id))
-
-
-def _seen(shown: Entry) -> list[dict[str, Any]]:
-    """Return what was seen, field by field: rows of records, or a value."""
-    found = []
-    for place, held in shown.snapshot.items():
-        rows = held.get("rows", [])
-        table = all(isinstance(one, Mapping) for one in rows)
-        names = list(dict.fromkeys(name for one in rows for name in one)) if table else []
-        folder, _, name = place.rpartition(".")[0].rpartition(".")
-        day = _DAY.search(folder)
-        at = {"name": f"{name}.{place.rpartition('.')[2]}", "of": "-".join(day.groups()) if day else None}
-        found.append(
-            {"field": place, **at, "names": names, "rows": rows, "records": table, "given": held.get("given", {})}
-        )
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dateline.console.pages.told import PAGE, told_of
+from dateline.console.pages.told import PAGE, all_told
 from dateline.core.access import AUDIT
 from dateline.core.entry import Entry
 from dateline.errors import Malformed
@@ -36,7 +36,7 @@ async def subject(call: Call) -> Answer:
     told = {
         "subject": name,
         "filters": {**words, **times},
-        "events": [told_of(call, entry) for entry in entries],
+        "events": await all_told(call, entries),
         "next": page.next if known is None else None,
         # What a page knows that is to grow: the newest, and not what came before.
         "known": [*(entry.seq for entry in entries), *(known or ())][:PAGE] if after is None else None,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -10,10 +13,14 @@ from dateline.core.document import changed
 from dateline.core.entry import Entry, Written
 from dateline.core.mask import masked
 from dateline.core.version import Versions
+from dateline.sql.standing import Tried
 from dateline.web.call import Call
 from dateline.web.view import viewed
 
-__all__ = ["PAGE", "first", "named", "operation", "part", "told_of", "words"]
+__all__ = ["PAGE", "all_told", "first", "named", "operation", "part", "told_of", "words"]
+
+_DAY = re.compile(r"\bv(\d{4})_(\d\d)_(\d\d)\b")
+"""The folder of a version, in the name of what stands there."""
 
 _GIST = 4
 """Fields that stand in an event's line."""
@@ -22,8 +29,19 @@ PAGE = 15
 """Events of one page: what a person reads through, and what fits into its weight."""
 
 
-def told_of(call: Call, entry: Entry) -> dict[str, Any]:
-    """Return an event as its caller may see it, with each step in its handler's own words."""
+async def all_told(call: Call, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Return events as their caller may see them: what was asked, seen and decided, in the handlers' own words, and what became of it."""
+    sending = [entry.seq for entry in entries if entry.effects]
+    tries = await call.runner.attempts(*sending, tenant=call.caller.tenant) if sending else ()
+    return [told_of(call, entry, [one for one in tries if one.seq == entry.seq]) for entry in entries]
+
+
+def told_of(call: Call, entry: Entry, tries: Sequence[Tried] = ()) -> dict[str, Any]:
+    """Return an event as its caller may see it.
+
+    Args:
+        tries: To deliver its effects.
+    """
     unmask, doc_of = call.caller.unmasked, words(call.runner.versions)
     made = dict(viewed(entry, call.runner.versions, call.version.date, unmask=unmask))
     shown = entry if unmask else masked(entry)
@@ -33,7 +51,15 @@ def told_of(call: Call, entry: Entry) -> dict[str, Any]:
         {**operation(full, one), "doc": doc_of.get((one.handler, str(one.date)), "")}
         for full, one in zip(entry.operations, shown.operations, strict=True)
     ]
-    made["effects"] = [{**one, "doc": doc_of.get((one["handler"], str(one["date"])), "")} for one in made["effects"]]
+    made["effects"] = [
+        {
+            **one,
+            "doc": doc_of.get((one["handler"], str(one["date"])), ""),
+            "tries": [asdict(each) for each in tries if each.ordinal == one["ordinal"]],
+        }
+        for one in made["effects"]
+    ]
+    made["seen"] = _seen(shown)
     made["rejections"] = [
         {
             "code": one.code,
@@ -46,6 +72,22 @@ def told_of(call: Call, entry: Entry) -> dict[str, Any]:
         for one in entry.rejections
     ]
     return made
+
+
+def _seen(shown: Entry) -> list[dict[str, Any]]:
+    """Return what was seen, field by field: rows of records, or a value."""
+    found = []
+    for place, held in shown.snapshot.items():
+        rows = held.get("rows", [])
+        table = all(isinstance(one, Mapping) for one in rows)
+        names = list(dict.fromkeys(name for one in rows for name in one)) if table else []
+        folder, _, name = place.rpartition(".")[0].rpartition(".")
+        day = _DAY.search(folder)
+        at = {"name": f"{name}.{place.rpartition('.')[2]}", "of": "-".join(day.groups()) if day else None}
+        found.append(
+            {"field": place, **at, "names": names, "rows": rows, "records": table, "given": held.get("given", {})}
+        )
+    return found
 
 
 def _tells(value: Any, entry: Entry) -> bool:
