@@ -121,10 +121,10 @@ class Hourly(Words):
         fact = f"SELECT e.tenant, {hour} AS hour,"
         return f"""
 INSERT INTO dateline_hour (tenant, hour, about, name, count)
-WITH e AS MATERIALIZED (
+WITH p AS MATERIALIZED (SELECT seq FROM dateline_position WHERE position > $1 AND position <= $2 AND change = 0),
+e AS MATERIALIZED (
     SELECT e.tenant, e.seq, e.recorded_at, e.outcome, e.version, CASE WHEN e.outcome = 'rejected' THEN {body} END AS body
-    FROM dateline_position AS p JOIN dateline_event AS e ON e.seq = p.seq
-    WHERE p.position > $1 AND p.position <= $2 AND p.change = 0)
+    FROM p JOIN dateline_event AS e ON e.seq = p.seq AND e.seq >= (SELECT min(seq) FROM p) AND e.seq <= (SELECT max(seq) FROM p))
 SELECT tenant, hour, about, name, count(*) FROM (
     {fact} 'outcome' AS about, e.outcome AS name FROM e
     UNION ALL {fact} 'version', coalesce({version}, '') FROM e
