@@ -24,6 +24,14 @@ __all__ = ["WIDTHS", "taken"]
 WIDTHS = {"phone": 390, "desk": 1280}
 
 
+# The first of each sort that can be opened, and pictures that would wait until somebody comes to them.
+_OPENED = """
+[document.querySelector('.narrow, .card details, main > details'), document.querySelector('.timeline details')]
+    .forEach(one => { if (one) one.open = true });
+document.querySelectorAll('img').forEach(one => { one.loading = 'eager' });
+"""
+
+
 def hospital(place: Clinic) -> dict[str, str]:
     """Return the paths of pages about whom the log tells most."""
     page = place.runner.trail(kind="treatment.give", limit=500)
@@ -50,7 +58,8 @@ def taken(opened: Browser, root: str, pages: dict[str, str], folder: Path, me: s
             page = context.new_page()
             for shown, path in pages.items():
                 page.goto(f"{root}{path}")
-                page.evaluate("document.querySelectorAll('details').forEach((one, at) => { one.open = at === 0 })")
+                page.evaluate(_OPENED)
+                page.wait_for_function("[...document.images].every(one => one.complete)")
                 page.screenshot(path=folder / f"{shown}-{name}-{scheme}.png", full_page=True)
             context.close()
 

@@ -14,10 +14,10 @@ from dateline.core.drawing import escape
 
 __all__ = ["SHADES", "columns", "ranks", "ticks"]
 
-_WIDTH, _HEIGHT = 480, 210
-"""Pixels: about as wide as a phone's page, so that letters stay as large there as they are drawn."""
+_WIDTH, _HEIGHT = 400, 200
+"""Pixels: between a phone's page and a desk's, so that letters are neither tiny on the one nor huge on the other."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 12, 26
+_RIGHT, _TOP, _BOTTOM = 8, 12, 26
 _LETTER = 7.6
 """The width of a letter at 13 pixels; no font is measured here."""
 
@@ -45,9 +45,10 @@ def columns(title: str, times: Sequence[str], series: Mapping[str, Sequence[int]
     """
     totals = [sum(one) for one in zip(*series.values(), strict=True)] or [0] * len(times)
     marks = ticks(max(totals, default=0))
-    legend = _legend(list(series))
+    left = max(len(f"{mark:,}") for mark in marks) * _LETTER + 10
+    legend = _legend(list(series), left)
     top = _TOP + (legend[-1][2] + 10 if legend else 0)
-    height, width = _HEIGHT - _TOP - _BOTTOM, _WIDTH - _LEFT - _RIGHT
+    height, width = _HEIGHT - _TOP - _BOTTOM, _WIDTH - left - _RIGHT
     floor, step = top + height, width / max(len(times), 1)
     lines = [*_opened(title, _said(times, series, totals), floor + _BOTTOM)]
     lines += (
@@ -56,10 +57,10 @@ def columns(title: str, times: Sequence[str], series: Mapping[str, Sequence[int]
     )
     for mark in marks:
         y = floor - height * mark / marks[-1]
-        lines.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>')
-        lines.append(_text(_LEFT - 6, y + 4, f"{mark:,}", "end"))
+        lines.append(f'<line class="grid" x1="{left:.1f}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>')
+        lines.append(_text(left - 6, y + 4, f"{mark:,}", "end"))
     for index, time in enumerate(times):
-        x, wide = _LEFT + step * index + step * 0.1, step * 0.8
+        x, wide = left + step * index + step * 0.1, step * 0.8
         parts = [numbers[index] for numbers in series.values()]
         told = ", ".join(f"{part:,} {name}" for name, part in zip(series, parts, strict=True) if part) or "none"
         lines.append(f"<g><title>{escape(f'{time}: {told}')}</title>")
@@ -72,7 +73,7 @@ def columns(title: str, times: Sequence[str], series: Mapping[str, Sequence[int]
                     f'<rect class="shade{_shade(n)}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"/>'
                 )
         lines.append("</g>")
-    lines += _names(times, step, floor + 18)
+    lines += _names(times, left, step, floor + 18)
     return "\n".join([*lines, "</svg>"])
 
 
@@ -111,20 +112,20 @@ def _shade(n: int) -> int:
     return min(n, SHADES - 1)
 
 
-def _legend(names: Sequence[str]) -> list[tuple[str, float, float]]:
+def _legend(names: Sequence[str], left: float) -> list[tuple[str, float, float]]:
     """Return where each name stands; those that do not fit into a line begin another."""
     made: list[tuple[str, float, float]] = []
-    x, y = float(_LEFT), 12.0
+    x, y = left, 12.0
     for name in names:
         wide = 16 + len(name) * _LETTER + 14
         if made and x + wide > _WIDTH:
-            x, y = float(_LEFT), y + 20
+            x, y = left, y + 20
         made.append((name, x, y))
         x += wide
     return made
 
 
-def _names(times: Sequence[str], step: float, y: float) -> list[str]:
+def _names(times: Sequence[str], left: float, step: float, y: float) -> list[str]:
     """Return as many names of columns as stand beside each other without touching."""
     if not times:
         return []
@@ -133,7 +134,7 @@ def _names(times: Sequence[str], step: float, y: float) -> list[str]:
     half = step / 2
     found = []
     for index in range(0, len(times), every):
-        x = _LEFT + step * index + half
+        x = left + step * index + half
         # The last one must not hang over the edge.
         if x + wide / 2 - 6 <= _WIDTH:
             found.append(_text(x, y, times[index], "middle"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -137,6 +138,7 @@ class Console(Face):
         )
         # What makes pictures escapes what they say.
         self._pages.filters |= {
+            "breaks": _breaks,
             "columns": lambda told, title, series: Markup(columns(title, overview.called(told), series)),  # noqa: S704 - as above
             "ranks": lambda counts, title: Markup(ranks(title, counts)),  # noqa: S704 - as above
             "day": lambda at: f"{_moment(at):%-d %b %Y}",
@@ -144,6 +146,7 @@ class Console(Face):
             "json": lambda one: canonical(one).decode(),
             "minute": lambda at: f"{_moment(at):%-d %b %Y, %H:%M} UTC",
             "part": part,
+            "readable": _readable,
             "pretty": lambda one: json.dumps(one, indent=2, ensure_ascii=False),
         }
 
@@ -204,6 +207,28 @@ class Console(Face):
             poll=f"{path}?{request.url.include_query_params(known=known).query}",
             full=PAGE,
         )
+
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,6})?)Z")
+_SPAN = re.compile(r"P(?!$)(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+_PARTS = ("d", "h", "min", "s")
+
+
+def _readable(told: str) -> Markup:
+    """Return a text as people read it: an instant and a length of time, as JSON has them, in words; all else as it is."""
+    if met := _MOMENT.fullmatch(told):
+        return Markup('<time class="text" datetime="{}"><span class="day">{}</span> {} UTC</time>').format(
+            told, *met.groups()
+        )
+    if met := _SPAN.fullmatch(told):
+        shown = " ".join(f"{number} {part}" for number, part in zip(met.groups(), _PARTS, strict=True) if number)
+        return Markup('<time class="text" datetime="{}">{}</time>').format(told, shown)
+    return Markup('<span class="text">{}</span>').format(told)
+
+
+def _breaks(name: str) -> Markup:
+    """Return a name that may be broken where its words end."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_/])", name))
 
 
 def _moment(at: Any) -> datetime:
