@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, TypeAlias
@@ -285,6 +286,32 @@ def test_a_refusal_is_decided_again_too_when_what_it_saw_has_changed(shop: Shop)
 
     assert seen == [0, 5]
     assert shop.outcomes() == ["committed"]
+
+
+@pytest.mark.parametrize(("stock", "outcome"), [(4, "committed"), (0, "rejected")])
+def test_how_often_a_decision_came_to_nothing_is_on_record(shop: Shop, stock: int, outcome: str) -> None:
+    from dateline import check
+
+    shop.put(Product("tea", 7))
+    seen = []
+
+    @check
+    def meanwhile(event: Sell, offer: Offer) -> Yields[Reject]:
+        seen.append(offer.product.stock)
+        if len(seen) < 3:
+            shop.execute(f"UPDATE product SET stock = {stock + 2 - len(seen)}")
+        yield from ()
+
+    careful = shop.under(Versions.of({**LAYERS, "2024-06-01": [meanwhile]}))
+
+    for _ in range(2):
+        with contextlib.suppress(Rejected):
+            careful.dispatch(Sell(product="tea"))
+
+    assert [(one.outcome, one.conflicts) for one in careful.trail()] == [(outcome, 2), (outcome, 0)]
+    assert careful.colour.wait(careful.colour.runner.verify()).ok
+    told = careful.colour.wait(careful.colour.runner.overview(shop.now - timedelta(hours=1)))
+    assert [*told.conflicts.values()] == [2]
 
 
 def test_a_previewed_refusal_is_no_preview(shop: Shop) -> None:

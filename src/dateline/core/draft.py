@@ -62,11 +62,14 @@ def drafted(
     plan: Plan,
     seen: Seen,
     refusal: Refused | None = None,
+    *,
+    conflicts: int = 0,
 ) -> Draft:
     """Return what the commit of a decision writes, or the record of its refusal.
 
     Args:
         asked: For each field of the cascade which query read it, and with what; empty where nothing was read.
+        conflicts: How many decisions came to nothing before this one, as another writer was first.
 
     Raises:
         NotCanonical: For what no record can hold.
@@ -89,6 +92,7 @@ def drafted(
     asked_for = Verbatim(sealer.text(event, "/input"))
     body = canonical(
         {
+            **({"conflicts": conflicts} if conflicts else {}),
             "decision": decision,
             "input": asked_for,
             "kind": event.__kind__,

@@ -51,6 +51,7 @@ class Entry(Later):
         decision: The outcome, and for a refusal what is known of it.
         personal: Where in it personal values stand, as JSON pointers that begin with the part: `/input/name`.
         erased: Where of those the value was erased since.
+        conflicts: How many decisions came to nothing before this one, as another writer was first.
         owners: Whose they are: also of whom the event is not about, and whose rows it saw or wrote.
     """
 
@@ -78,6 +79,7 @@ class Entry(Later):
     personal: frozenset[str]
     erased: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
+    conflicts: int = 0
 
     @property
     def concerned(self) -> tuple[str, ...]:

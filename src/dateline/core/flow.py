@@ -148,7 +148,7 @@ def _left(store: Store, tries: _Tries) -> Flow[None]:
 
 def _tried(request: Request, versions: Versions, store: Store, tries: _Tries) -> Flow[Committed | Preview]:
     if tries.refusal is not None:
-        yield from _refuse(request, versions, store, tries.refusal)
+        yield from _refuse(request, versions, store, tries.refusal, conflicts=tries.conflicts)
         raise tries.refusal
     if not tries.count and store.queues and request.ending is Ending.COMMIT and not request.joined:
         tries.fought = store.fought(request.tenant, request.event)
@@ -173,7 +173,7 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
     try:
         event, cascade = _resolved(request, versions, tries.root)
     except Refused as refusal:
-        yield from _refuse(request, versions, store, refusal)
+        yield from _refuse(request, versions, store, refusal, conflicts=tries.conflicts)
         raise
     seen = yield from store.read(cascade, event, request, look=tries.look, queue=tries.along)
     if seen.recorded:
@@ -184,17 +184,18 @@ def _attempt(request: Request, versions: Versions, store: Store, tries: _Tries) 
                 f"the key {request.key!r} came with another request before; a new request needs a new key",
                 key=request.key,
             )
-            yield from _refuse(request, versions, store, reused)
+            yield from _refuse(request, versions, store, reused, conflicts=tries.conflicts)
             raise reused
         return (yield from _again(seen.claim.event, request, versions, store))
     plan, no = _decided(request, cascade, event, seen)
     if no is not None:
         guarded = isinstance(no, Rejected | NotFound | TooMany)
-        yield from _refuse(request, versions, store, no, decided=(event, cascade, seen) if guarded else None)
+        decided = (event, cascade, seen) if guarded else None
+        yield from _refuse(request, versions, store, no, decided=decided, conflicts=tries.conflicts)
         raise no
     # Also where nothing is written: what has no canonical form is refused by a preview as it is by a dispatch.
     asked = store.asked(cascade, event) if seen.values else ()
-    draft = drafted(request, versions, asked, event, cascade, plan, seen)
+    draft = drafted(request, versions, asked, event, cascade, plan, seen, conflicts=tries.conflicts)
     if request.ending is Ending.PREVIEW:
         return _previewed(request, cascade, event, plan, seen)
     # Where the turn may be gone after a try that is lost, the next try takes it anew; what is still held is taken at once.
@@ -456,6 +457,7 @@ def _refuse(
     refusal: Refused,
     *,
     decided: tuple[Event, Cascade, Seen] | None = None,
+    conflicts: int,
 ) -> Flow[None]:
     """Record a refusal: with the guard where reading decided it, without where it did not."""
     if request.ending is not Ending.COMMIT or not request.event.__record_refusals__:
@@ -466,7 +468,7 @@ def _refuse(
         event = request.event.with_meta(replace(meta_of(request, None), id=request.spare))
         cascade, seen = Cascade(event.__kind__, None, type(event)), Seen((), None)
     asked = store.asked(cascade, event) if seen.values else ()
-    draft = drafted(request, versions, asked, event, cascade, Plan(), seen, refusal)
+    draft = drafted(request, versions, asked, event, cascade, Plan(), seen, refusal, conflicts=conflicts)
     if request.joined:
         yield Apart(draft)
     else:

@@ -21,7 +21,7 @@ from dateline.errors import Malformed
 
 __all__ = ["decided", "planned", "steps_of"]
 
-_KEYS = frozenset({"decision", "input", "kind", "meta", "sealed", "shape", "snapshot", "version"})
+_KEYS = frozenset({"conflicts", "decision", "input", "kind", "meta", "sealed", "shape", "snapshot", "version"})
 
 
 def decided(

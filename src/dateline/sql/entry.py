@@ -172,6 +172,7 @@ class _Stored:
                 for path, held in body["snapshot"].items()
             },
             "decision": body["decision"],
+            "conflicts": body.get("conflicts", 0),
         }
 
     def event(self, entry: Entry) -> Mapping[str, Any]:
@@ -227,7 +228,7 @@ class _Stored:
 
 
 _MAKERS: Mapping[str, Callable[[_Stored, Entry], Mapping[str, Any]]] = {
-    **dict.fromkeys(("actor", "reason", "meta", "input", "snapshot", "decision"), _Stored.body),
+    **dict.fromkeys(("actor", "reason", "meta", "input", "snapshot", "decision", "conflicts"), _Stored.body),
     "event": _Stored.event,
     "operations": _Stored.operations,
     "effects": _Stored.effects,

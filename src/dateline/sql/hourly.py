@@ -118,24 +118,30 @@ class Hourly(Words):
         code = "json_extract(r.value, '$.code')" if self.near else "r.value ->> 'code'"
         # A NUL, which PostgreSQL has in no text, is shown as the sign for it.
         body = r"replace(e.body, '\u0000', '\u2400')"
+        # It stands first in the body, so that no more of that is read.
+        end = "instr(e.head, ',')" if self.near else "strpos(e.head, ',')"
+        fought = f"CAST(substr(e.head, {len(_FOUGHT) + 1}, {end} - {len(_FOUGHT) + 1}) AS bigint)"
         fact = f"SELECT e.tenant, {hour} AS hour,"
         return f"""
 INSERT INTO dateline_hour (tenant, hour, about, name, count)
 WITH p AS MATERIALIZED (SELECT seq FROM dateline_position WHERE position > $1 AND position <= $2 AND change = 0),
 e AS MATERIALIZED (
-    SELECT e.tenant, e.seq, e.recorded_at, e.outcome, e.version, CASE WHEN e.outcome = 'rejected' THEN {body} END AS body
+    SELECT e.tenant, e.seq, substr(e.body, 1, {len(_FOUGHT) + 12}) AS head,
+        e.recorded_at, e.outcome, e.version, CASE WHEN e.outcome = 'rejected' THEN {body} END AS body
     FROM p JOIN dateline_event AS e ON e.seq = p.seq AND e.seq >= (SELECT min(seq) FROM p) AND e.seq <= (SELECT max(seq) FROM p))
-SELECT tenant, hour, about, name, count(*) FROM (
-    {fact} 'outcome' AS about, e.outcome AS name FROM e
-    UNION ALL {fact} 'version', coalesce({version}, '') FROM e
-    UNION ALL {fact} 'rejection', substr({code}, 1, 400) FROM e, {each} WHERE e.body IS NOT NULL
-    UNION ALL {fact} 'effect', '' FROM e JOIN dateline_effect AS f ON f.tenant = e.tenant AND f.seq = e.seq) AS facts
+SELECT tenant, hour, about, name, sum(number) FROM (
+    {fact} 'outcome' AS about, e.outcome AS name, 1 AS number FROM e
+    UNION ALL {fact} 'version', coalesce({version}, ''), 1 FROM e
+    UNION ALL {fact} 'rejection', substr({code}, 1, 400), 1 FROM e, {each} WHERE e.body IS NOT NULL
+    UNION ALL {fact} 'effect', '', 1 FROM e JOIN dateline_effect AS f ON f.tenant = e.tenant AND f.seq = e.seq
+    UNION ALL {fact} 'conflict', '', {fought} FROM e WHERE substr(e.head, 1, {len(_FOUGHT)}) = '{_FOUGHT}') AS facts
 WHERE true GROUP BY 1, 2, 3, 4
 ON CONFLICT (tenant, hour, about, name) DO UPDATE SET count = dateline_hour.count + excluded.count"""
 
 
 _RUNS = Statement("SELECT first, last, reached FROM dateline_counted ORDER BY last DESC", name="overview")
 _NEWEST = Statement("SELECT coalesce(max(position), 0) FROM dateline_position", name="overview")
+_FOUGHT = '{"conflicts":'
 _HOUR = """to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24')"""
 _MADE = """
 INSERT INTO dateline_counted (first, last, reached)

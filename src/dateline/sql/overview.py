@@ -40,6 +40,7 @@ class Overview:
             more. None where all is.
         events: How many were recorded in each hour or day (UTC), by its beginning and their outcome.
         effects: How many effects were decided in each, by how they stand now: "delivered", or the state of their delivery.
+        conflicts: How many decisions came to nothing in each, as another writer was first, and were made anew.
         rejections: How often each code was a reason to refuse.
         versions: How many events each version decided; None is whatever was refused before it was known which.
         standing: How many deliveries are in each state, whenever they were decided: of the newest 5,000. Where there are more, the effects
@@ -51,6 +52,7 @@ class Overview:
     uncounted: datetime | None
     events: Mapping[tuple[datetime, str], int]
     effects: Mapping[tuple[datetime, str], int]
+    conflicts: Mapping[datetime, int]
     rejections: Mapping[str, int]
     versions: Mapping[date | None, int]
     standing: Mapping[str, int]
@@ -94,6 +96,7 @@ class Overviews(Words):
             events=dict(found["outcome"]),
             # What was decided since it was counted may be due already.
             effects={one: count for one, count in effects.items() if count > 0},
+            conflicts={moment: count for (moment, _), count in found["conflict"].items()},
             rejections=_named(found["rejection"]),
             versions={date.fromisoformat(name) if name else None: n for name, n in _named(found["version"]).items()},
             standing={str(name): int(count) for name, count in standing},

@@ -39,6 +39,7 @@ async def start(call: Call) -> Answer:
         "times": times,
         "events": _series(times, found.events, "committed"),
         "effects": _series(times, found.effects, "delivered"),
+        "conflicts": {"conflicts": [found.conflicts.get(time, 0) for time in times]} if found.conflicts else {},
         "rejections": _ranked(found.rejections),
         "versions": _ranked({"none yet" if day is None else str(day): n for day, n in found.versions.items()}),
         "standing": _ranked(found.standing),

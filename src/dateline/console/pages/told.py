@@ -59,6 +59,7 @@ def told_of(call: Call, entry: Entry, tries: Sequence[Tried] = ()) -> dict[str, 
         }
         for one in made["effects"]
     ]
+    made["conflicts"] = entry.conflicts
     made["seen"] = _seen(shown)
     made["rejections"] = [
         {
