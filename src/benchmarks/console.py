@@ -43,6 +43,7 @@ PAGES: Mapping[str, Callable[[int], str]] = {
     "accesses": lambda number: f"/subjects/{_patient(number, 'patient:')}/accesses",
     "event": lambda number: f"/events/{copy_id(number)}",
     "compare": lambda number: f"/events/{copy_id(number)}/compare?version={_NEWEST}",
+    "mend": lambda number: f"/events/{copy_id(number)}/mend",
     "correct": lambda number: f"/events/{copy_id(number)}/correct?version={_NEWEST}",
     "row": lambda number: f"/rows/patient/{_patient(number)}",
     "catalogue": lambda _: "/kinds",

@@ -106,6 +106,7 @@ def dead(desk: Desk, patient: str = "ann", remark: str = "secret") -> Queued:
     return queued
 
 
+PRESCRIBED = "prescribe/tell[eve]"
 CLOSED = "who_left_is_told/tell[ann]"
 
 
@@ -124,12 +125,17 @@ def acts(desk: Desk) -> dict[str, tuple[str, tuple[str, ...], dict[str, Any]]]:
         shown = runner.preview(runner.event("close", {"patient": "ann"}), actor=CHIEF, version=NEW)
         assert isinstance(shown, Preview)
         promise = runner.promise(shown)
-    event = closed(desk)
+    entered, event = prescribed(desk.ward, patient="eve"), closed(desk)
     return {
         "corrected": (
             f"/events/{event}/correct",
             ("correct", event),
             {"version": "2023-01-01", "number": "1", "item": CLOSED, "reason": "they were not told"},
+        ),
+        "mended": (
+            f"/events/{entered}/mend",
+            ("mend", entered),
+            {"input.dose_mg": "6", "do": "correct", "number": "1", "item": PRESCRIBED, "reason": "it was six"},
         ),
         "effect": (f"/effects/{key}", ("effect", key), {"act": "retry", "reason": "it is mended"}),
         "preview": ("/kinds/close/try", ("preview", "close"), close),
@@ -137,7 +143,7 @@ def acts(desk: Desk) -> dict[str, tuple[str, tuple[str, ...], dict[str, Any]]]:
     }
 
 
-LARGE = frozenset({"preview", "dispatch"})
+LARGE = frozenset({"preview", "dispatch", "mended"})
 """Those whose form may be as large as an event."""
 
 
@@ -488,6 +494,61 @@ def test_a_correction_of_what_is_no_longer_so_is_refused_and_shown_anew(desk: De
     assert unknown.status == 400
     assert desk.send(path, {**page, "number": "x", "item": CLOSED}).status == 400
     assert desk.send(path, {**page, "version": "soon", "item": CLOSED}).status == 400
+
+
+def entering(desk: Desk, me: str = "chief", **fields: str) -> tuple[str, dict[str, str]]:
+    """Return the path on which a prescription for Eve is entered as it should have been, and its form, typed over."""
+    path = f"/events/{prescribed(desk.ward, patient='eve')}/mend"
+    page = desk.see(path, me)
+    stood = dict(re.findall(r'<input id="in-[^"]+" name="(input[^"]+)"[^>]* value="([^"]*)"', page.text))
+    return path, {**form(page, path), **stood, **{f"input.{name}": told for name, told in fields.items()}}
+
+
+def test_what_was_entered_wrongly_is_entered_rightly_and_what_differs_is_corrected(desk: Desk) -> None:
+    before = recorded(desk)
+    path, fields = entering(desk, dose_mg="50", patient="eve")
+    entered = len(recorded(desk))
+
+    shown = desk.send(path, {**fields, "do": "preview"})
+    wrote = len(recorded(desk)) - entered
+    hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', shown.text))
+    again = desk.send(path, {**hidden, "item": PRESCRIBED})
+    done = desk.follow(desk.send(path, {**hidden, "item": PRESCRIBED, "reason": "a nought was lost"}))
+
+    assert (len(before), wrote, shown.status) == (0, 0, 200)
+    for word in ("Nothing is written yet.", "changed tell", "secret eve: 5 mg secret eve: 50 mg", "remark personal"):
+        assert word in shown.told
+    assert (again.status, "say why: it is recorded" in again.told) == (400, True)
+    assert "secret eve: 50 mg" in done.told or "event.correct committed" in done.told
+    [correction] = desk.ward.client.runner.trail(kind="event.correct")
+    assert (correction.input["changed"], correction.actor.id) == ({"dose_mg": 50}, "chief")
+    # What stands is what is typed over the next time.
+    assert 'value="50"' in desk.see(path).text
+
+
+def test_what_is_typed_as_it_stands_is_no_correction_and_what_is_no_dose_stands_at_its_field(desk: Desk) -> None:
+    path, fields = entering(desk)
+
+    same = desk.send(path, {**fields, "do": "preview"})
+    wrong = desk.send(path, {**fields, "input.dose_mg": "many", "do": "preview"})
+    empty = desk.send(path, {**fields, "input.dose_mg": "", "do": "preview"})
+
+    assert (same.status, wrong.status, empty.status) == (400, 400, 400)
+    assert "nothing was typed otherwise than it stands" in same.told
+    assert ('id="in-dose_mg-wrong"' in wrong.text, 'value="many"' in wrong.text) == (True, True)
+    assert re.search("dose_mg ?: is needed", empty.told)
+
+
+def test_what_is_hidden_stays_as_it_was_where_nothing_is_typed_over_it(desk: Desk) -> None:
+    path, fields = entering(desk, "nurse", dose_mg="50")
+
+    shown = desk.send(path, {**fields, "do": "preview"}, "nurse")
+    guessed = desk.send(path, {**fields, "input.remark": "secret", "do": "preview"}, "nurse")
+
+    assert (shown.status, guessed.status) == (200, 403)
+    assert "left empty, it stays as it was" in shown.told
+    assert "secret" not in shown.text
+    assert fields["input.dose_mg"] == "50"
 
 
 def test_approving_shows_what_is_sent_before(desk: Desk) -> None:

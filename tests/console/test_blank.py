@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from dateline import Event, Personal, Versions
-from dateline.console.blank import Blank, blanks, body, faulty
+from dateline.console.blank import Blank, blanks, body, faulty, typed
 from dateline.core.catalogue import explained
 
 
@@ -98,6 +100,47 @@ def test_what_stands_where_it_is_left_out_is_what_the_form_begins_with() -> None
     assert problems == ()
     bare = '{"customer": "ann", "story": "x", "count": 1, "day": "2024-07-01", "colour": "red", "must": null}'
     assert Order.from_json(text) == Order.from_json(bare)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+ROUND: dict[str, st.SearchStrategy[Any]] = {
+    "customer": TEXTS,
+    "story": TEXTS,
+    "five": st.integers() | st.none(),
+    "rate": st.floats(allow_nan=False, allow_infinity=False),
+    "cents": st.decimals(allow_nan=False, allow_infinity=False).map(lambda one: format(one, "f")),
+    "day": st.dates().map(date.isoformat),
+    "at": st.datetimes().map(lambda one: f"{one.isoformat()}Z") | st.none(),
+    "hour": st.times().map(time.isoformat) | st.none(),
+    "colour": st.sampled_from(["red", "blue"]),
+    "size": st.sampled_from([1, 2]),
+    "gift": st.booleans(),
+    "sure": st.booleans() | st.none(),
+    "lines": st.lists(st.fixed_dictionaries({"product": TEXTS, "pieces": st.integers()})),
+    "tags": st.dictionaries(TEXTS, st.integers()),
+    "either": TEXTS | st.integers(),
+    "must": TEXTS | st.none(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ROUND))
+@given(data=st.data())
+def test_what_was_entered_comes_back_as_it_was_where_nobody_types_over_it(name: str, data: st.DataObject) -> None:
+    value = data.draw(ROUND[name])
+
+    blank, text = typed(BY_NAME[name], value)
+
+    assert "\r" not in text
+    assert "\n" not in text or blank.sort in ("text", "json")
+    if text.strip():
+        told = blank.text(text)
+        meant = (
+            value.replace("\r\n", "\n").replace("\r", "\n")
+            if isinstance(value, str) and blank.sort != "json"
+            else value
+        )
+        assert told is not None
+        assert json.loads(told) == meant
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ def paths(event: str, patient: str = "ann") -> dict[str, str]:
         "event": f"/events/{event}",
         "compare": f"/events/{event}/compare?version={NEW}",
         "correct": f"/events/{event}/correct?version={NEW}",
+        "mend": f"/events/{event}/mend",
         "row": f"/rows/patient/{patient}",
         "catalogue": f"/kinds?version={OLD}",
         "kind": "/kinds/prescribe",

@@ -228,6 +228,50 @@ def test_somebody_sees_what_is_stale_and_compares_by_the_keyboard_alone(opened: 
     assert prescriptions(place) == ["stale"]
 
 
+def test_a_dose_that_was_entered_in_error_is_entered_as_it_should_have_been(opened: Browser, place: Clinic) -> None:
+    done = prescribed(place)
+
+    with seen(opened, "auditor") as page:
+        page.goto(f"{place.root}/events/{done.event_id}")
+        page.get_by_role("link", name="enter it as it should have been").click()
+        page.get_by_role("form", name="As it should have been").get_by_label("dose").fill("1.5 mg")
+        page.get_by_role("button", name="Show what would be corrected").click()
+        asked = page.get_by_role("form", name="What is corrected")
+        expect(page.get_by_role("status")).to_contain_text("Nothing is written yet.")
+        expect(asked).to_contain_text("15 mg, for 28 days")
+        asked.get_by_label("Why").fill("a point was lost")
+        asked.get_by_role("button", name="Correct what is chosen").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("prescription.submit committed")
+
+    [correction] = place.runner.trail(kind="event.correct")
+    assert (correction.input["changed"], correction.reason and correction.reason.text) == (
+        {"dose": "1.5 mg"},
+        "a point was lost",
+    )
+
+
+def test_somebody_does_so_with_the_patient_by_the_keyboard_alone(opened: Browser, place: Clinic) -> None:
+    place.runner.dispatch(RegisterPatient(patient="bob", name="Bob Berg", phone="+31 555 0101"), actor="desk")
+    done = prescribed(place)
+
+    with seen(opened, "auditor") as page:
+        page.goto(f"{place.root}/events/{done.event_id}/mend")
+        tabbed(page, page.get_by_role("form", name="As it should have been").get_by_label("patient"))
+        page.keyboard.press("Control+A")
+        page.keyboard.type("bob")
+        tabbed(page, page.get_by_role("button", name="Show what would be corrected"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Nothing is written yet.")
+        asked = page.get_by_role("form", name="What is corrected")
+        tabbed(page, asked.get_by_label("Why"))
+        page.keyboard.type("it was for Bob")
+        tabbed(page, asked.get_by_role("button", name="Correct what is chosen"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("prescription.submit committed")
+        page.goto(f"{place.root}/subjects/patient:bob")
+        expect(page.locator("summary", has_text="event.correct")).to_be_visible()
+
+
 def held(place: Clinic) -> str:
     """Have a prescription's two effects held, as after a restore; return the key of the patient's."""
     prescribed(place)
@@ -411,6 +455,7 @@ def paths(done: Committed) -> dict[str, str]:
         "changes": "/changelog",
         "between": "/between?base=2018-07-30&version=2018-08-01&events=100",
         "correct": f"/events/{done.event_id}/correct?version=2018-07-30",
+        "mend": f"/events/{done.event_id}/mend",
         "effects": "/effects",
         "try": "/kinds/prescription.submit/try",
     }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, get_args
 
 from dateline.core.catalogue import Input
 from dateline.core.event import Event
 
-__all__ = ["Blank", "blanks", "body", "faulty"]
+__all__ = ["Blank", "blanks", "body", "faulty", "typed"]
 
 _LONG = 200
 """Characters of a text that one line is too short for."""
@@ -177,6 +177,28 @@ def _typed(value: Any, sort: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def typed(blank: Blank, value: Any) -> tuple[Blank, str]:
+    """Return a value as it would be typed, and the field as it has to be for a browser to keep that to the letter."""
+    text = _typed(value, blank.sort)
+    if blank.sort == "instant" and _UNZONED.fullmatch(text.removesuffix("Z")) and "." not in text:
+        text = text.removesuffix("Z")
+    elif blank.sort in ("instant", "date", "time", "whole", "number") and not _KEPT[blank.sort].fullmatch(text):
+        blank = replace(blank, sort="json" if blank.sort in ("whole", "number") else "line")
+    elif blank.sort == "line" and ("\n" in text or "\r" in text):
+        blank = replace(blank, sort="text")
+    return blank, text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_KEPT = {
+    "instant": re.compile(""),
+    "date": re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})?"),
+    "time": re.compile(r"([0-9]{2}:[0-9]{2}(:[0-9]{2})?)?"),
+    "whole": re.compile(r"(-?[0-9]{1,100})?"),
+    "number": re.compile(r"(-?[0-9]{1,100}(\.[0-9]{1,100})?)?"),
+}
+"""What a browser's own fields can hold."""
 
 
 def _attributes(of: Mapping[str, Any], sort: str) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from dateline.console.act import act, carried
 from dateline.console.chart import columns, ranks
-from dateline.console.pages import correction, effects, event, overview, playground, row, rules, subject
+from dateline.console.pages import correction, effects, event, mending, overview, playground, row, rules, subject
 from dateline.console.pages.told import PAGE, part
 from dateline.core.canon import canonical, instant
 from dateline.core.version import Version
@@ -97,6 +97,7 @@ class Console(Face):
         "event": ("/events/{id}", event.event),
         "compare": ("/events/{id}/compare", event.compare),
         "correct": ("/events/{id}/correct", correction.sheet),
+        "mend": ("/events/{id}/mend", mending.sheet),
         "row": ("/rows/{table}/{key:anything}", row.row),
         "catalogue": ("/kinds", rules.catalogue),
         "kind": ("/kinds/{kind}", rules.kind),
@@ -110,6 +111,7 @@ class Console(Face):
     ACTS: ClassVar[Mapping[str, tuple[str, Route, str]]] = {
         "effect": ("/effects/{key}", act("effect", effects.step), "effects"),
         "corrected": ("/events/{id}/correct", act("correct", correction.correct), "correct"),
+        "mended": ("/events/{id}/mend", act("mend", mending.entered, again=True, event=True), "mend"),
         "preview": ("/kinds/{kind}/try", act("preview", playground.preview, again=True, event=True), "try"),
         "dispatch": ("/kinds/{kind}/dispatch", act("dispatch", playground.dispatch, again=True, event=True), "try"),
     }

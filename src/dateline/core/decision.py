@@ -70,6 +70,7 @@ class Decision:
         steps: In their order.
         reconstructed: The fields of snapshots that were not recorded, and were taken from the trail.
         plan: What it was made of; None of what was recorded.
+        detail: Of a refusal that no check made, why.
     """
 
     version: date | None
@@ -77,6 +78,7 @@ class Decision:
     steps: tuple[Decided, ...]
     reconstructed: tuple[str, ...] = ()
     plan: Plan | None = field(default=None, compare=False, repr=False)
+    detail: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def recorded(cls, entry: Entry, *, shown: bool = True) -> Decision:
@@ -91,7 +93,9 @@ class Decision:
         steps.sort(key=_ORDINAL)
         if entry.outcome == Rejected.outcome:
             steps[:0] = [_rejection(one) for one in entry.rejections]
-        return cls(version=entry.version, outcome=entry.outcome, steps=tuple(steps))
+        refusal = None if entry.outcome in ("committed", Rejected.outcome) else entry.refusal
+        detail = "" if refusal is None else refusal.detail
+        return cls(version=entry.version, outcome=entry.outcome, steps=tuple(steps), detail=detail)
 
     def same(self, other: Decision) -> bool:
         """Tell whether another decision does the same in the same order, of which this may be a recorded one; who decided is left out."""
@@ -127,6 +131,7 @@ class Decision:
             steps=(*[_rejection(one) for one in plan.rejections], *_planned(plan, personal)),
             reconstructed=reconstructed,
             plan=plan,
+            detail="" if refusal is None else refusal.detail,
         )
 
 

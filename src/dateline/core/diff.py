@@ -165,6 +165,7 @@ def _side(decision: Decision) -> dict[str, Any]:
         "version": decision.version and decision.version.isoformat(),
         "outcome": decision.outcome,
         "reconstructed": list(decision.reconstructed),
+        **({"detail": decision.detail} if decision.detail else {}),
     }
 
 

@@ -1,10 +1,11 @@
-"""An event is made what another version makes of it: shown item by item, and of that, what somebody chooses is performed."""
+"""An event is made what another version makes of it, or what should have been entered: item by item, as somebody chooses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from dateline.console.act import Filled
 from dateline.core import effective
@@ -16,7 +17,11 @@ from dateline.web.asked import Correcting, date_of, id_of
 from dateline.web.call import Answer, Call, Shows
 from dateline.web.problem import Explained, found
 
-__all__ = ["correct", "sheet"]
+__all__ = ["Sheet", "chosen", "correct", "performed", "sheet"]
+
+
+Sheet: TypeAlias = Callable[..., Awaitable[Answer]]
+"""Makes the page that a correction is chosen on, of what is asked, and what is wrong with it."""
 
 
 async def sheet(call: Call) -> Answer:
@@ -26,7 +31,12 @@ async def sheet(call: Call) -> Answer:
 
 async def correct(call: Call, form: Filled) -> Answer:
     """Perform what was chosen, on exactly the correction that was shown; then lead back to the event."""
-    asked = _asked(call, _date(form["version"])).model_copy(
+    return await performed(call, form, _asked(call, _date(form["version"])), partial(_sheet, call))
+
+
+async def performed(call: Call, form: Filled, asked: Correcting, sheet: Sheet) -> Answer:
+    """Perform what a form says of a correction; where it cannot be, show the sheet again, with why."""
+    asked = asked.model_copy(
         update={
             "preview": False,
             "number": _number(form["number"]),
@@ -39,7 +49,7 @@ async def correct(call: Call, form: Filled) -> Answer:
     problems = {} if asked.reason else {"reason": "say why: it is recorded"}
     problems |= {} if asked.items else {"items": "choose at least one"}
     if problems:
-        return await _sheet(call, asked, status=400, problems=problems)
+        return await sheet(asked, status=400, problems=problems)
     try:
         _, done = await correcting(call, asked, key=form.key)
     except Denied as denied:
@@ -48,9 +58,9 @@ async def correct(call: Call, form: Filled) -> Answer:
         if await _before(call, form.key):
             return _back(call)
         problem = found(error)
-        return await _sheet(call, asked, status=problem.status, refusal=problem.document)
+        return await sheet(asked, status=problem.status, refusal=problem.document)
     if done.event_id is None:
-        return await _sheet(call, asked, status=409, problems={"admit": "nothing was performed; say that it may"})
+        return await sheet(asked, status=409, problems={"admit": "nothing was performed; say that it may"})
     return _back(call)
 
 
@@ -90,7 +100,18 @@ async def _sheet(
     problems: Mapping[str, str] | None = None,
     refusal: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """Return the page, with what was chosen and typed on the one before it."""
+    told, about = await chosen(call, asked)
+    told |= {
+        "version": asked.version,
+        "versions": [one.date for one in call.runner.versions.versions],
+        "problems": problems or {},
+        "refusal": refusal,
+    }
+    return Answer(told, Shows("correction", about, id_of(call)), status=status)
+
+
+async def chosen(call: Call, asked: Correcting) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what would be corrected, with what was chosen and typed on the page before, and whom that is about."""
     before = None if asked.preview else set(asked.items or ())
     shown = {"preview": True, "items": None, "number": None, "reason": None, "admit": False, "revoke": False}
     difference, made = await correcting(call, asked.model_copy(update=shown))
@@ -101,14 +122,10 @@ async def _sheet(
         "needs": made.needs,
         "readers": made.readers,
         "may": effective.RIGHT in call.caller.actor.rights,
-        "version": asked.version,
-        "versions": [one.date for one in call.runner.versions.versions],
         "reason": asked.reason or "",
         "allowed": asked.admit or asked.revoke,
-        "problems": problems or {},
-        "refusal": refusal,
     }
-    return Answer(told, Shows("correction", difference.about, id_of(call)), status=status)
+    return told, difference.about
 
 
 def _items(call: Call, difference: Diff, made: Correction, before: set[str] | None) -> list[dict[str, Any]]:
