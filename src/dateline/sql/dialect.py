@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -33,7 +33,9 @@ from dateline.sql.compiled import Compiled, compiled
 from dateline.sql.given import Given, seen_through
 from dateline.sql.statement import Result, Statement
 
-__all__ = ["Asks", "Dialect", "Question", "Reading", "asked", "question", "select_of", "unmoved"]
+__all__ = ["Asks", "Dialect", "Question", "Reading", "asked", "question", "select_of", "shared", "unmoved"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -404,6 +406,20 @@ def _mend(model: Any) -> str:
     if isinstance(model, type) and issubclass(model, BaseModel):
         return f"it has {', '.join(sorted({*model.model_fields, *(('meta',) if issubclass(model, Event) else ())}))}"
     return f"end the path before {model.__name__}'s own"
+
+
+def shared(make: Callable[[Dialect], T], dialect: Dialect) -> T:
+    """Return what is made for a sort of database, once in a process: texts of statements about the trail's own tables.
+
+    Whoever opens many runners, such as a test suite, would compile the same each time; it holds nothing that is one database's.
+    """
+    made: T = _shared(make, type(dialect))
+    return made
+
+
+@cache
+def _shared(make: Callable[[Dialect], Any], sort: type[Dialect]) -> Any:
+    return make(sort())
 
 
 def default_of(column: Any) -> Any:

@@ -14,7 +14,7 @@ from dateline.core.personal import ERASED, MARK, unsealed
 from dateline.core.request import Flow
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, compiled
-from dateline.sql.dialect import Dialect
+from dateline.sql.dialect import Dialect, shared
 from dateline.sql.restore import Image, Target
 from dateline.sql.statement import Batch, Result
 
@@ -90,11 +90,13 @@ def agree(one: Image | None, other: Image | None) -> bool:
     )
 
 
-class Fold:
-    """Reads what the trail says of rows, each query compiled once."""
+class _Texts:
+    """The queries about rows, compiled."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
+        def made(query: Select[Any]) -> Compiled:
+            return compiled(query, dialect.sql)
+
         o, p = tables.operation.c, tables.personal.c
         before = bindparam("before", type_=BigInteger())
         # With the tenants, which lead every key: without them, all operations would be gone through for each page.
@@ -109,12 +111,12 @@ class Fold:
         # Of one tenant each: so the index gives them in order, and a page costs a page.
         of_one = newest.where(o.tenant == bindparam("tenant"), o.seq >= since).order_by(o.row_key)
         page = of_one.limit(bindparam("page", type_=BigInteger()))
-        self._first, self._page = self._compiled(page), self._compiled(page.where(o.row_key > after))
+        self.first, self.page = made(page), made(page.where(o.row_key > after))
         keys = bindparam("keys", type_=Text(), expanding=True)
-        self._newest = self._compiled(newest.where(_of_any(o.tenant), o.row_key.in_(keys)))
+        self.newest = made(newest.where(_of_any(o.tenant), o.row_key.in_(keys)))
         seqs = bindparam("seqs", type_=BigInteger(), expanding=True)
         # By the events' numbers alone: with the server left to choose, and no statistics yet, it joined each row with each.
-        self._written = self._compiled(
+        self.written = made(
             select(o.row_key, o.tenant, o.seq, o.ordinal, o.after, o.before)
             .where(_of_any(o.tenant), o.seq.in_(seqs))
             .where(o.table_name.concat("") == bindparam("table"), o.row_key.concat("").in_(keys))
@@ -127,32 +129,37 @@ class Fold:
         chain = select(o.row_key, o.tenant, o.seq, o.ordinal, o.before, *lags).where(*mine).subquery("chain")
         c = chain.c
         broken = select(chain).where(c.before.is_distinct_from(c.a), c.seq > since)
-        self._breaks = self._compiled(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
+        self.breaks = made(broken.order_by(c.seq, c.ordinal).limit(bindparam("page", type_=BigInteger())))
         e = tables.event.c
         adopted = select(func.coalesce(func.max(o.seq), 0)).where(
             _of_any(o.tenant), o.table_name == bindparam("table"), e.seq == o.seq, e.kind == AdoptTable.__kind__
         )
-        self._adopted = self._compiled(adopted)
+        self.adopted = made(adopted)
         personal = select(p.tenant, p.seq, p.path, p.value).where(_of_any(p.tenant), p.seq.in_(seqs))
-        self._personal = self._compiled(personal)
-        self._known = self._compiled(_tenants())
+        self.personal = made(personal)
+        self.known = made(_tenants())
+
+
+class Fold:
+    """Reads what the trail says of rows."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._texts = shared(_Texts, dialect)
         self._tenants: list[str] = []
 
     def tenants(self) -> Flow[list[str]]:
         """Return whose operations there are; looked up once."""
         if not self._tenants:
-            results: list[Result] = yield Batch((self._known.statement("fold", {}),))
+            results: list[Result] = yield Batch((self._texts.known.statement("fold", {}),))
             self._tenants = sorted(row[0] for row in results[0].rows)
         return self._tenants
 
     def adopted(self, target: Target) -> Flow[int]:
         """Return the last event that adopted rows of a table; 0 where none did."""
         values = {"table": target.name, "tenants": (yield from self.tenants())}
-        results: list[Result] = yield Batch((self._adopted.statement("fold", values),))
+        results: list[Result] = yield Batch((self._texts.adopted.statement("fold", values),))
         return int(results[0].rows[0][0])
-
-    def _compiled(self, query: Select[Any]) -> Compiled:
-        return compiled(query, self.dialect.sql)
 
     def pages(self, target: Target, before: int, *, since: int = 0) -> Iterator[Flow[list[Left]]]:
         """Yield what reads what is left of the next rows of a table before an event, tenant by tenant; also of those that are deleted.
@@ -172,7 +179,7 @@ class Fold:
             at.ended = True
             return []
         tenant = tenants[at.place]
-        query = self._first if at.after is None else self._page
+        query = self._texts.first if at.after is None else self._texts.page
         values = {"table": target.name, "before": before, "since": since, "page": PAGE, "tenant": tenant}
         if at.after is not None:
             values["after"] = at.after
@@ -194,7 +201,7 @@ class Fold:
     def _newest_of(self, target: Target, keys: list[str], before: int) -> Flow[dict[str, int]]:
         values: dict[str, Any] = {"table": target.name, "before": before, "keys": keys}
         values["tenants"] = yield from self.tenants()
-        results: list[Result] = yield Batch((self._newest.statement("fold", values),))
+        results: list[Result] = yield Batch((self._texts.newest.statement("fold", values),))
         return _numbers(results[0])
 
     def of(self, target: Target, keys: Iterable[str], before: int = NEWEST) -> Flow[dict[str, Left]]:
@@ -209,7 +216,7 @@ class Fold:
             return []
         values: dict[str, Any] = {"table": target.name, "keys": list(newest), "seqs": sorted({*newest.values()})}
         values["tenants"] = yield from self.tenants()
-        results: list[Result] = yield Batch((self._written.statement("fold", values),))
+        results: list[Result] = yield Batch((self._texts.written.statement("fold", values),))
         # One event may have written a row twice: the last of its operations counts.
         last = {
             key: _Row(
@@ -232,7 +239,7 @@ class Fold:
         """
         values: dict[str, Any] = {"table": target.name, "before": before, "since": since, "page": PAGE}
         values["tenants"] = yield from self.tenants()
-        results: list[Result] = yield Batch((self._breaks.statement("fold", values),))
+        results: list[Result] = yield Batch((self._texts.breaks.statement("fold", values),))
         met, left = [], []
         for key, tenant, seq, ordinal, text, t, s, n, a in results[0].rows:
             met.append(_Row(key, tenant, seq, ordinal, "before", text))
@@ -256,7 +263,9 @@ class Fold:
         # By what stands there: a column is personal by its table's mark, by that of any record, or by one that there no longer is.
         seqs = sorted({one.seq for one in rows if one.text is not None and MARK in one.text})
         for start in range(0, len(seqs), PAGE):
-            asked = self._personal.statement("fold", {"seqs": seqs[start : start + PAGE], "tenants": self._tenants})
+            asked = self._texts.personal.statement(
+                "fold", {"seqs": seqs[start : start + PAGE], "tenants": self._tenants}
+            )
             results: list[Result] = yield Batch((asked,))
             for tenant, seq, path, text in results[0].rows:
                 held = values.setdefault((tenant, seq), {})

@@ -25,7 +25,7 @@ from dateline.core.plan import Change, Planned
 from dateline.core.version import Versions
 from dateline.sql import tables
 from dateline.sql.compiled import Compiled, Merger, Whole, compiled, light
-from dateline.sql.dialect import Dialect
+from dateline.sql.dialect import Dialect, shared
 from dateline.sql.perform import Assigned, Images
 from dateline.sql.seal import RowSealer
 from dateline.sql.statement import Statement
@@ -87,10 +87,9 @@ class Recorder:
     def __init__(self, dialect: Dialect, versions: Versions) -> None:
         self.dialect = dialect
         self.sealer = RowSealer(versions)
-        self.claiming = _claiming(dialect)
+        self.claiming = shared(_claiming, dialect)
         """What takes a request key; it gives no row where another has it."""
-        event = compiled(event_insert(None, dialect.now()), dialect.sql)
-        self._event = _whole(dialect, [("event", name) for name in EVENT], lambda merger: merger.add("event", event))
+        self._event = shared(_event, dialect)
         self._lists: dict[tuple[str, int], Whole] = {}
 
     def claim(self, draft: Draft) -> tuple[Statement, ...]:
@@ -189,6 +188,11 @@ class Recorder:
 def _whole(dialect: Dialect, layout: Sequence[tuple[str, str]], text_of: Callable[[Merger], str]) -> Whole:
     merger = Merger(layout, numbered=dialect.sql.paramstyle == "numeric_dollar")
     return merger.whole(text_of(merger))
+
+
+def _event(dialect: Dialect) -> Whole:
+    event = compiled(event_insert(None, dialect.now()), dialect.sql)
+    return _whole(dialect, [("event", name) for name in EVENT], lambda merger: merger.add("event", event))
 
 
 def _claiming(dialect: Dialect) -> Compiled:

@@ -19,8 +19,8 @@ from dateline.core.request import Broken, Ending, Flow, Request, Seen, Written
 from dateline.core.version import Versions
 from dateline.errors import Conflict, NotCanonical, NotStorable
 from dateline.sql import tables
-from dateline.sql.compiled import compiled
-from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question
+from dateline.sql.compiled import Compiled, compiled
+from dateline.sql.dialect import Dialect, Question, Reading, askable, asked, question, shared
 from dateline.sql.erase import Eraser
 from dateline.sql.feed import Feed
 from dateline.sql.perform import Assigned, Images, Performer
@@ -48,17 +48,15 @@ class SqlStore:
 
     def __init__(self, dialect: Dialect, versions: Versions) -> None:
         self.dialect = dialect
-        self.trail = Trail(dialect)
-        self.feed = Feed(dialect)
+        self.trail = shared(Trail, dialect)
+        self.feed = shared(Feed, dialect)
         self.performer = Performer(dialect)
         self.recorder = Recorder(dialect, versions)
         self.eraser = Eraser(dialect)
         self.turns = Turns()
         self.queues = dialect.queues
         self.single = Single(dialect, self.recorder) if isinstance(dialect, Postgres) else None
-        e = tables.event.c
-        root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
-        self._root = compiled(root, dialect.sql)
+        self._root = shared(_root, dialect)
         for cascade in versions.cascades():
             askable(cascade)
         self._readings: dict[tuple[int, bool, bool], tuple[Cascade, Reading]] = {}
@@ -314,3 +312,9 @@ def _instant(value: Any, dialect: Dialect) -> datetime:
     found = _INSTANT.process_result_value(value, dialect.sql)
     assert found is not None
     return found
+
+
+def _root(dialect: Dialect) -> Compiled:
+    e = tables.event.c
+    root = select(func.coalesce(e.root, e.id)).where(e.tenant == bindparam("tenant"), e.id == bindparam("id"))
+    return compiled(root, dialect.sql)
