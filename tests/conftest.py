@@ -15,6 +15,9 @@ import pytest
 from dateline.testing.postgres import Postgres, launch, servers
 from tests.spans import Spans, tracing
 
+# Tests start some hundred programs: each would compile dateline for itself, where the environment says that none keeps what it compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Oldest and newest that are promised, and what DATELINE_TEST_URL names if that is neither.
 NEWEST, OLDEST = 18, 15
 VERSIONS = sorted({NEWEST, OLDEST} | {found.version for found in servers() if not found.binaries}, reverse=True)

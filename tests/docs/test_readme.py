@@ -84,5 +84,5 @@ def test_the_two_commands_are_the_ones_that_every_check_runs() -> None:
 
     assert [line.rpartition(" -e . && ")[2] for line in commands] == [
         ".venv/bin/python -m clinic demo",
-        ".venv/bin/python -m pytest -n 2",
+        ".venv/bin/python -m pytest -n 3 --dist worksteal",
     ]

@@ -25,7 +25,7 @@ from dateline.core.source import tree
 from dateline.errors import BadVersion, DateBeforeNewest
 from dateline.run.loading import FILE, load, record
 
-__all__ = ["Released", "edits", "midnight", "new", "package_of", "release", "rerecorded"]
+__all__ = ["Released", "edits", "midnight", "new", "package_of", "release", "rerecorded", "rewrite"]
 
 NEXT = "next"
 _FOLDER = re.compile(r"v(\d{4})_(\d{2})_(\d{2})")
@@ -123,7 +123,7 @@ def release(
     if not dry:
         as_it_was = {path: path.read_text(encoding="utf-8") for path in changed}
         for path, text in changed.items():
-            _replace(path, text)
+            rewrite(path, text)
         if source.exists():
             source.rename(target)
         importlib.invalidate_caches()
@@ -134,7 +134,7 @@ def release(
             # What cannot be loaded is not released: all is as it was.
             target.rename(source)
             for path, text in as_it_was.items():
-                _replace(path, text)
+                rewrite(path, text)
             raise
         _append(root, day, begins, digests, zone=None if "zone" in held else told, without=slipping)
     return Released(target, begins, tuple(changed))
@@ -185,10 +185,17 @@ def _renamed(base: Path, package: str, old: str, name: str) -> Iterator[tuple[Pa
             yield path, made
 
 
-def _replace(path: Path, text: str) -> None:
+def rewrite(path: Path, text: str) -> None:
+    """Write a file anew, whole or not at all; what was compiled of it goes.
+
+    Python takes what it compiled for good while the file is as long as it was and of the same second: as one is in which a date was put
+    in another's place.
+    """
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink(missing_ok=True)
 
 
 def _digests(root: Path, package: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -256,7 +263,7 @@ def _append(
             f'zone = "{zone}"',
         ]
     lines += ["", f'[versions."{day}"]', f"instant = {instant(begins)}", *_listed(day, digests)]
-    _replace(path, "\n".join(lines) + "\n")
+    rewrite(path, "\n".join(lines) + "\n")
 
 
 def _listed(day: date, digests: tuple[Mapping[str, str], Mapping[str, str]]) -> Iterator[str]:
@@ -286,7 +293,7 @@ def rerecorded(root: Path, package: str, *, without: Sequence[date]) -> None:
                 table.rstrip("\n"),
                 *(_listed(day, _digests(root, package, f"v{day:%Y_%m_%d}")) if known else ()),
             ]
-    _replace(path, "\n".join(lines) + "\n")
+    rewrite(path, "\n".join(lines) + "\n")
 
 
 def edits(package: str) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from dateline.core.replay import DECIDED, deviation, replayed
 from dateline.core.version import Version, Versions
 from dateline.errors import BadVersion, DatelineError, Erased
 from dateline.run.loading import load
-from dateline.run.release import edits, package_of, rerecorded
+from dateline.run.release import edits, package_of, rerecorded, rewrite
 
 __all__ = ["Squashed", "squash"]
 
@@ -96,7 +96,7 @@ def squash(package: str, day: date, scan: Scan, *, present: datetime, dry: bool 
         root.rename(before)
         spare.rename(root)
         for path, text in tests.items():
-            path.write_text(_renamed(text, package, day, older), encoding="utf-8")
+            rewrite(path, _renamed(text, package, day, older))
         again = _anew(package)
         rerecorded(root, package, without=tuple(one.date for one in older))
         _alike(again, again.asked(day), (), scan(again))
@@ -106,7 +106,7 @@ def squash(package: str, day: date, scan: Scan, *, present: datetime, dry: bool 
             shutil.rmtree(root, ignore_errors=True)
             before.rename(root)
         for path, text in tests.items():
-            path.write_text(text, encoding="utf-8")
+            rewrite(path, text)
         _forget(package)
         raise
     finally:
