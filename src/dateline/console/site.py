@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -216,21 +216,23 @@ _SPAN = re.compile(r"P(?!$)(?:(\d+)D)?(?:T(?!$)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\
 _PARTS = ("d", "h", "min", "s")
 
 
+_SHORT = 16
+"""Letters of a name that has room on a phone, beside what it names."""
+
+
 def _readable(told: str) -> Markup:
     """Return a text as people read it: an instant and a length of time, as JSON has them, in words; all else as it is."""
     if met := _MOMENT.fullmatch(told):
-        return Markup('<time class="text" datetime="{}"><span class="day">{}</span> {} UTC</time>').format(
-            told, *met.groups()
-        )
+        return Markup('<span class="day">{}</span> {} UTC').format(*met.groups())
     if met := _SPAN.fullmatch(told):
         shown = " ".join(f"{number} {part}" for number, part in zip(met.groups(), _PARTS, strict=True) if number)
-        return Markup('<time class="text" datetime="{}">{}</time>').format(told, shown)
-    return Markup('<span class="text">{}</span>').format(told)
+        return Markup("{}").format(shown)
+    return escape(told)
 
 
 def _breaks(name: str) -> Markup:
     """Return a name that may be broken where its words end."""
-    return Markup("<wbr>").join(re.split(r"(?<=[_/])", name))
+    return Markup("<wbr>").join(re.split(r"(?<=[_/])", name) if len(name) > _SHORT else [name])
 
 
 def _moment(at: Any) -> datetime:
