@@ -63,6 +63,16 @@ def add_a_gift(event: Order, asked: Asked) -> Yields[Insert[Purchase] | Insert[L
 
 
 ORDERING = Versions.of({FIRST: [Order, order], JUNE: [order_and_write_down]})
+
+
+@handler(supersedes=order)
+def order_anew(event: Order, asked: Asked) -> Yields[Insert[Purchase] | Label]:
+    purchase = Insert(Purchase, product=asked.product.id, customer="bob", quantity=1).keyed("anew")
+    yield purchase
+    yield Label(number=purchase[Purchase.number], text=event.text)
+
+
+RENEWING = Versions.of({FIRST: [Order, order], JUNE: [order_anew]})
 GIVING = Versions.of({FIRST: [Order, order], JULY: [add_a_gift]})
 
 
@@ -91,6 +101,32 @@ def test_an_effect_that_changes_keeps_the_number_of_a_row_that_stands(shop: Shop
     assert payloads(shop) == [{"number": 2, "text": "b"}]
     assert len(shop.rows("purchase")) == 2
     assert not diff(shop, ordered, input={"text": "b"})
+
+
+def test_an_effect_takes_the_number_of_a_row_that_comes_in_the_place_of_its_own(shop: Shop, ordered: Any) -> None:
+    shop = shop.under(RENEWING)
+
+    found = diff(shop, ordered, JUNE)
+    seen = correct(shop, found, preview=True)
+    done = correct(shop, found)
+
+    told = {one["key"]: (one["change"], one["cells"]) for one in found.document()["items"]}
+    assert {key: change for key, (change, _) in told.items()} == {
+        "order/Insert:purchase": "gone",
+        "order/Insert:purchase[anew]": "new",
+        "order/label": "changed",
+    }
+    assert told["order/label"][1] == [{"name": "number", "before": 2, "after": "(assigned at commit)"}]
+    assert statuses(seen) == statuses(done)
+    assert statuses(done) == {
+        "order/Insert:purchase": "clean",
+        "order/Insert:purchase[anew]": "clean",
+        "order/label": "held",
+    }
+    [anew] = [row["number"] for row in shop.rows("purchase") if row["customer"] == "bob"]
+    assert (anew > 2, payloads(shop)) == (True, [{"number": anew, "text": "a"}])
+    assert not diff(shop, ordered, JUNE)
+    assert shop.verify().ok
 
 
 def test_what_is_new_takes_the_number_of_a_row_that_stands(shop: Shop, ordered: Any) -> None:

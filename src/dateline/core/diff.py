@@ -108,9 +108,14 @@ class Diff:
         asked: Mapping[str, Any] | None = None,
         baseline: int | None = None,
         about: tuple[str, ...] = (),
+        settled: bool = False,
     ) -> Diff:
-        """Compare two decisions."""
-        items, rekeyed = changes_of(before, after)
+        """Compare two decisions.
+
+        Args:
+            settled: Of the second it is known which rows of the first stand, so what it waits for is new.
+        """
+        items, rekeyed = changes_of(before, after, settled=settled)
         return cls(
             event_id=event_id,
             seq=seq,
@@ -196,7 +201,9 @@ def _decider(one: Decided, docs: Mapping[tuple[str, str], str]) -> dict[str, Any
     return {**made, "doc": docs.get((one.handler, one.date), "").split("\n\n")[0]}
 
 
-def changes_of(before: Decision, after: Decision) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+def changes_of(
+    before: Decision, after: Decision, *, settled: bool = False
+) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """Return what differs, by key, and what merely has other keys.
 
     Steps are compared by key, rows by what is left of them as well, rejections by their codes; who decided is no difference (rules 12, 29).
@@ -211,7 +218,9 @@ def changes_of(before: Decision, after: Decision) -> tuple[tuple[Item, ...], tup
         one, other = old.get(place, ()), new.get(place, ())
         if one and other:
             key = other[-1].key
-            if len(one) == len(other) and all(alike(a, b) or alike(b, a) for a, b in zip(one, other, strict=True)):
+            if len(one) == len(other) and all(
+                (alike(a, b) or alike(b, a)) and not (settled and _anew(a, b)) for a, b in zip(one, other, strict=True)
+            ):
                 if {a.key for a in one} != {b.key for b in other} and place[0] != "rejection":
                     rekeyed.append(Item(key=key, change="rekeyed", before=one, after=other))
             elif place[0] != "rejection":
@@ -232,6 +241,11 @@ def changes_of(before: Decision, after: Decision) -> tuple[tuple[Item, ...], tup
         else:
             items.append(Item(key=new[place][-1].key, change="new", before=(), after=new[place]))
     return tuple(sorted(items, key=_key)), tuple(sorted(rekeyed, key=_key))
+
+
+def _anew(before: Decided, after: Decided) -> bool:
+    """Tell whether a step waits for a value that is known of the step before it: then that is another row's."""
+    return any(value is OPEN and before.values.get(name, OPEN) is not OPEN for name, value in after.values.items())
 
 
 def _key(item: Item) -> tuple[str, str]:

@@ -212,7 +212,7 @@ class _Correcting:
                 "make it anew"
             )
         self.pasts = Pasts(path, entry, self.stands, self.plan)
-        items = changes_of(self.stands.decision, self.after)[0]
+        items = changes_of(self.stands.decision, self.after, settled=True)[0]
         chosen = self._chosen(items)
         made: list[Corrected] = []
         readers: dict[int, None] = {}

@@ -112,6 +112,7 @@ def diffing(
         asked=changed or None,
         baseline=baseline,
         about=one.event.subjects if changed else (),
+        settled=a is None,
     )
 
 
@@ -129,6 +130,7 @@ def since_recorded(path: Path, entry: Entry, made: Decision) -> Flow[Diff]:
         seq=entry.seq,
         asked=changed or None,
         baseline=stands.baseline,
+        settled=True,
     )
 
 
