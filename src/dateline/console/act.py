@@ -50,6 +50,12 @@ class Filled:
         return self.fields.get(name, ())
 
     @property
+    def typed(self) -> dict[str, str]:
+        """What was typed into the fields of an event, which a form names after `input.`."""
+        led = "input."
+        return {name.removeprefix(led): told[0] for name, told in self.fields.items() if name.startswith(led)}
+
+    @property
     def reason(self) -> str | None:
         """Why, as it was typed; None where nothing was."""
         return self["reason"].strip() or None

@@ -22,9 +22,6 @@ from dateline.web.call import Answer, Call, Shows
 
 __all__ = ["entered", "sheet"]
 
-_LED = "input."
-"""What the names of an event's fields begin with in a form."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sheet:
@@ -98,8 +95,7 @@ async def sheet(call: Call) -> Answer:
 
 async def entered(call: Call, form: Filled) -> Answer:
     """Show what would be corrected, had it been entered so; or perform what was chosen of that."""
-    typed = {name.removeprefix(_LED): told[0] for name, told in form.fields.items() if name.startswith(_LED) and told}
-    made = await _sheet(call, typed, late=form.late)
+    made = await _sheet(call, form.typed, late=form.late)
     if made.late:
         return _wrong(made, status=403)
     changes, problems = made.changed()

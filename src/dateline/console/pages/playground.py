@@ -26,9 +26,6 @@ from dateline.web.write import previewing
 
 __all__ = ["dispatch", "preview", "sheet"]
 
-_LED = "input."
-"""What the names of an event's fields begin with in a form."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sheet:
@@ -127,9 +124,7 @@ def _filled(call: Call, form: Filled) -> _Sheet:
     """Return what was filled in, with the event where it is one."""
     versions = call.runner.versions
     day, other = _day(call, form["version"]), form["other"]
-    typed = {
-        name.removeprefix(_LED): told[0] for name, told in form.fields.items() if name.startswith(_LED) and len(told)
-    }
+    typed = form.typed
     more = {
         "reason": form["reason"],
         "late": form.late,
