@@ -539,6 +539,14 @@ def test_what_is_typed_as_it_stands_is_no_correction_and_what_is_no_dose_stands_
     assert re.search("dose_mg ?: is needed", empty.told)
 
 
+def test_a_text_that_may_be_left_out_can_be_taken_away(desk: Desk) -> None:
+    path, fields = entering(desk, remark="")
+
+    shown = desk.send(path, {**fields, "do": "preview"})
+
+    assert (shown.status, "Nothing is written yet." in shown.told) == (200, True)
+
+
 def test_what_is_hidden_stays_as_it_was_where_nothing_is_typed_over_it(desk: Desk) -> None:
     path, fields = entering(desk, "nurse", dose_mg="50")
 

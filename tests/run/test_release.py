@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import py_compile
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy import create_engine, text
 from dateline import Preview, Runner, UnknownVersion, load
 from dateline.errors import BadVersion, DateBeforeNewest, NameTaken
 from dateline.run.loading import record
-from dateline.run.release import Released, edits, midnight, new, release
+from dateline.run.release import Released, edits, midnight, new, release, rewrite
 
 _COUNT = itertools.count()
 
@@ -252,6 +253,16 @@ def test_a_release_that_slips_is_what_it_would_have_been_under_that_date(name: s
     assert (everything(Path(name)), made) == (slipped, Released(again.folder, again.instant, made.rewritten))
     assert sorted(path.name for path in made.rewritten) == ["asking.py", "test_it.py"]
     assert list(edits(f"{name}.versions")) == []
+
+
+def test_what_was_compiled_of_a_file_goes_when_it_is_rewritten_to_the_same_length(tmp_path: Path) -> None:
+    path, cached = tmp_path / "one.py", tmp_path / "__pycache__" / "one.cpython-311.pyc"
+    path.write_text("DAY = 1\n")
+    py_compile.compile(str(path), cfile=str(cached))
+
+    rewrite(path, "DAY = 2\n")
+
+    assert (path.read_text(), cached.exists()) == ("DAY = 2\n", False)
 
 
 def everything(root: Path) -> dict[str, str]:

@@ -182,9 +182,10 @@ def _typed(value: Any, sort: str) -> str:
 def typed(blank: Blank, value: Any) -> tuple[Blank, str]:
     """Return a value as it would be typed, and the field as it has to be for a browser to keep that to the letter."""
     text = _typed(value, blank.sort)
-    if blank.sort == "instant" and _UNZONED.fullmatch(text.removesuffix("Z")) and "." not in text:
-        text = text.removesuffix("Z")
-    elif blank.sort in ("instant", "date", "time", "whole", "number") and not _KEPT[blank.sort].fullmatch(text):
+    shown = text.removesuffix("Z") if blank.sort == "instant" else text
+    if blank.sort in _KEPT:
+        if _KEPT[blank.sort].fullmatch(shown):
+            return blank, shown
         blank = replace(blank, sort="json" if blank.sort in ("whole", "number") else "line")
     elif blank.sort == "line" and ("\n" in text or "\r" in text):
         blank = replace(blank, sort="text")
@@ -192,7 +193,7 @@ def typed(blank: Blank, value: Any) -> tuple[Blank, str]:
 
 
 _KEPT = {
-    "instant": re.compile(""),
+    "instant": re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?"),
     "date": re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})?"),
     "time": re.compile(r"([0-9]{2}:[0-9]{2}(:[0-9]{2})?)?"),
     "whole": re.compile(r"(-?[0-9]{1,100})?"),

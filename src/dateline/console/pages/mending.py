@@ -51,14 +51,16 @@ class _Sheet:
             if told == self.stood[one.name]:
                 continue
             text = one.text(told)
-            if text is None:
-                text = "null" if one.nullable else None if one.default is None else one.text(one.default)
-            try:
-                made[one.name] = parsed(text) if text is not None else None
-            except ValueError:
-                problems.append((one.name, 'is JSON: ["a", "b"] or {"name": 1}'))
+            if text is None and not one.required:
+                # Left out, it is what it is by default: which of a text may be an empty one.
+                text = one.text(one.default or "") or ("null" if one.nullable else '""')
             if text is None:
                 problems.append((one.name, "is needed"))
+                continue
+            try:
+                made[one.name] = parsed(text)
+            except ValueError:
+                problems.append((one.name, 'is JSON: ["a", "b"] or {"name": 1}'))
         return made, problems
 
     def document(self, **more: Any) -> dict[str, Any]:
