@@ -11,7 +11,7 @@ from dateline.core.decision import Decision
 from dateline.core.diff import Diff
 from dateline.errors import Erased, NoSuchEvent, Unanswerable
 from tests.contract.conftest import Shop
-from tests.contract.shop import VERSIONS, Enrol, Idea, Product, Sell
+from tests.contract.shop import VERSIONS, Customer, Enrol, Idea, Product, Sell
 
 OLD, NEW = "2024-01-01", "2024-06-01"
 
@@ -185,3 +185,10 @@ def test_what_would_be_taken_from_the_trail_is_erased_there_too(shop: Shop) -> N
         replay(shop, sales[0], NEW)
     assert replay(shop, sales[1], NEW).outcome == "committed"
     assert shop.colour.wait(shop.colour.runner.drift("customer")) == ()
+
+
+def test_the_rows_of_every_tenant_are_compared_with_the_trail(shop: Shop) -> None:
+    for tenant in ("", "a", "b", "north"):
+        shop.dispatch(Enrol(id=f"{tenant}-ann", name="Ann"), tenant=tenant)
+
+    assert shop.colour.wait(shop.colour.runner.drift(Customer)) == ()

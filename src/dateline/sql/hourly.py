@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dateline.core.request import Flow
@@ -75,11 +75,11 @@ class Hourly(Words):
         yield from sequence(self.dialect)
         for _ in range(ROUNDS):
             looked: list[Result] = yield Batch.between(self.dialect.begin_reading, _RUNS, _NEWEST)
-            if following(*_read(looked[1:-1]), since) is None:
+            if following(*self._read(looked[1:-1]), since) is None:
                 return None
             begin = Statement(self.begin, name="begin")
             opened: list[Result] = yield Batch((begin, self._alone(), _RUNS, _NEWEST), opens=True)
-            runs, newest = _read(opened[2:])
+            runs, newest = self._read(opened[2:])
             # Somebody else may be counting at this moment; then the sums are read as they are.
             work = following(runs, newest, since) if opened[1].rows[0][0] else None
             round_ = self._round(*work) if work else ()
@@ -88,10 +88,20 @@ class Hourly(Words):
                 break
         now = self.statement(f"SELECT {self.now}", name="overview")
         stood: list[Result] = yield Batch.between(self.dialect.begin_reading, _RUNS, _NEWEST, now)
-        runs, newest = _read(stood[1:])
+        runs, newest = self._read(stood[1:])
         if following(runs, newest, since) is None:
             return None
-        return (runs[0].reached if runs and runs[0].last == newest else None) or _instant(stood[3].rows[0][0])
+        return (runs[0].reached if runs and runs[0].last == newest else None) or _INSTANT.process_result_value(
+            stood[3].rows[0][0], self.dialect.sql
+        )
+
+    def _read(self, results: Sequence[Result]) -> tuple[list[Run], int]:
+        """Return what is counted, and the newest place."""
+        runs = [
+            Run(first, last, _INSTANT.process_result_value(reached, self.dialect.sql))
+            for first, last, reached in results[0].rows
+        ]
+        return runs, int(results[1].rows[0][0])
 
     def _alone(self) -> Statement:
         # On SQLite, whoever began has the lock.
@@ -148,17 +158,3 @@ INSERT INTO dateline_counted (first, last, reached)
 SELECT $1, $2, max(e.recorded_at) FROM dateline_position AS p JOIN dateline_event AS e ON e.seq = p.seq
 WHERE p.position > $3 AND p.position <= $4"""
 _JOINED = "INSERT INTO dateline_counted (first, last, reached) VALUES ($1, $2, $3)"
-
-
-def _read(results: Sequence[Result]) -> tuple[list[Run], int]:
-    """Return what is counted, and the newest place."""
-    runs = [
-        Run(first, last, None if reached is None else _instant(reached)) for first, last, reached in results[0].rows
-    ]
-    return runs, int(results[1].rows[0][0])
-
-
-def _instant(moment: Any) -> datetime:
-    found: datetime = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    # SQLite's own clock writes no zone, and means UTC.
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
